@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import heapq
 import os
 import resource
 import signal
@@ -11,7 +10,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
@@ -22,6 +22,7 @@ from chaos_requests import Requests
 from host_log import HostLog
 from judge import Causes, Kill
 from kernel import accepted_ports, is_stopped, leave_descriptors
+from later import Later
 from reactorhost.ipc.control_client import CONTROL_SOCKET, ControlClient
 from reactorhost.testing import LiveHost
 from started import children
@@ -36,7 +37,14 @@ _BROKEN_EVENTS = frozenset({"worker_not_booted", "reload_failed"})
 _KILLED_EVENTS = frozenset({"worker_crashed", "reload_failed", "worker_not_booted"})
 _LOG_EVENTS = frozenset({"log_not_reopened"})
 _FILE_EVENTS = frozenset({"log_not_reopened", "workers_file_not_written"})
-_SCARCE_EVENTS = _FILE_EVENTS | {"worker_not_forked", "action_failed", "slot_not_opened", "reload_failed", "file_lost"}
+_SCARCE_EVENTS = _FILE_EVENTS | {
+    "worker_not_forked",
+    "action_failed",
+    "slot_not_opened",
+    "reload_failed",
+    "file_lost",
+    "configuration_refused",
+}
 
 
 class Actions:
@@ -57,8 +65,9 @@ class Actions:
         self._log = log
         self._log_path = log_path
         self._address = host.address("plain")
-        self._later: list[tuple[float, int, Callable[[], object]]] = []
-        self._order = count()
+        self._later = Later()
+        self._rotations = count(1)
+        self._stops: Counter[int] = Counter()
         self._threads = ThreadPoolExecutor(4)
         self._running: list[Future[str]] = []
 
@@ -74,22 +83,22 @@ class Actions:
 
     def turn(self) -> None:
         """End what is due, and read replies."""
-        while self._later and self._later[0][0] <= time.monotonic():
-            heapq.heappop(self._later)[2]()
+        self._later.turn()
         self.requests.read()
 
     def undo(self) -> None:
         """End at once what would end later: stopped processes, broken files, limits."""
-        while self._later:
-            heapq.heappop(self._later)[2]()
+        self._later.hurry()
+
+    def forget(self) -> None:
+        """Forget what was done: its effects are over."""
+        self.causes = Causes()
+        self.touched.clear()
 
     def unfinished(self) -> list[str]:
         """Return what has not ended: requests by name and age, and clients."""
         self._running = [each for each in self._running if not each.done()]
         return self.requests.waiting() + ["a thread"] * len(self._running)
-
-    def _after(self, seconds: float, call: Callable[[], object]) -> None:
-        heapq.heappush(self._later, (time.monotonic() + seconds, next(self._order), call))
 
     def _expect(self, events: frozenset[str]) -> None:
         self.causes.expected_events |= events
@@ -121,22 +130,16 @@ class Actions:
 
     def _stop_master(self, step: Step) -> str:
         seconds = step.seconds(0, 0.1, 4.0)
-        self._after(seconds, lambda: self._host.signal(signal.SIGCONT))
-        return f"{self._signal_master(signal.SIGSTOP)} for {seconds:.1f} s"
+        self._stop(self._host.pid, seconds)
+        return f"the master stopped for {seconds:.1f} s"
 
     def _freeze(self, step: Step) -> str:
         """Stop every process, as the freezer of a container does, and let the master continue first."""
         seconds = step.seconds(0, 0.1, 1.5 * STALL_SECONDS)
-        self._host.signal(signal.SIGSTOP)
-        for pid in (pids := children(self._host.pid)):
-            self._send(pid, signal.SIGSTOP)
-        self._after(seconds, lambda: self._thaw(pids))
+        self._stop(self._host.pid, seconds)
+        for pid in children(self._host.pid):
+            self._stop(pid, seconds)
         return f"all stopped for {seconds:.1f} s"
-
-    def _thaw(self, pids: set[int]) -> None:
-        self._host.signal(signal.SIGCONT)
-        for pid in pids:
-            self._send(pid, signal.SIGCONT)
 
     def _signal_master(self, number: signal.Signals) -> str:
         self._host.signal(number)
@@ -186,8 +189,8 @@ class Actions:
             seconds += STALL_SECONDS
         self._expect(_KILLED_EVENTS | {"worker_killed"})
         self.touched.add(pid)
-        self._after(seconds, lambda: self._send(pid, signal.SIGCONT))
-        return f"{self._send(pid, signal.SIGSTOP)} for {seconds:.1f} s"
+        self._stop(pid, seconds)
+        return f"{pid} stopped for {seconds:.1f} s"
 
     def _block(self, step: Step) -> str:
         seconds = step.seconds(0, 0.1, 3.0)
@@ -224,7 +227,7 @@ class Actions:
         source = BROKEN[step.number(1, 0, len(BROKEN) - 1)]
         self._expect(_BROKEN_EVENTS)
         self._write_plugin(source)
-        self._after(seconds, lambda: self._write_plugin(PLAIN))
+        self._later.add(seconds, lambda: self._write_plugin(PLAIN))
         return f"{source!r} for {seconds:.1f} s, {self.requests.send('reload')}"
 
     def _write_plugin(self, source: str) -> None:
@@ -237,7 +240,7 @@ class Actions:
         # Of a worker that is stopped or blocked.
         self._expect(_LOG_EVENTS)
         with contextlib.suppress(FileNotFoundError):
-            self._log_path.rename(self._log_path.with_suffix(f".{next(self._order)}"))
+            self._log_path.rename(self._log_path.with_suffix(f".{next(self._rotations)}"))
         return self.requests.send("reopen") if step.draws[0] < 0.7 else self._signal_master(signal.SIGHUP)
 
     def _remove_files(self, step: Step) -> str:
@@ -265,7 +268,7 @@ class Actions:
             self._expect(_SCARCE_EVENTS)
         with contextlib.suppress(ProcessLookupError, FileNotFoundError):
             leave_descriptors(pid, more)
-            self._after(seconds, lambda: _restore_descriptors(pid))
+            self._later.add(seconds, lambda: _restore_descriptors(pid))
         return f"{more} more descriptors for {pid} for {seconds:.1f} s"
 
     def _second_start(self, step: Step) -> str:
@@ -302,12 +305,23 @@ class Actions:
                 if Path(f"/proc/{pid}/comm").read_text().startswith("rh-worker"):
                     yield pid
 
+    def _stop(self, pid: int, seconds: float) -> None:
+        """Stop a process; of several stops that overlap, the last end lets it continue."""
+        self._stops[pid] += 1
+        self._send(pid, signal.SIGSTOP)
+        self._later.add(seconds, lambda: self._continue(pid))
+
+    def _continue(self, pid: int) -> None:
+        self._stops[pid] -= 1
+        if not self._stops[pid]:
+            self._send(pid, signal.SIGCONT)
+
     def _doom(self, pid: int, ports: frozenset[int] | None = None) -> None:
         self.touched.add(pid)
         self.causes.add_kill(Kill(pid, time.monotonic(), ports))
 
     def _send(self, pid: int, number: signal.Signals) -> str:
-        if pid in children(self._host.pid):
+        if pid in (self._host.pid, *children(self._host.pid)):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
         return f"{number.name} to {pid}"

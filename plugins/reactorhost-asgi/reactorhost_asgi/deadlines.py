@@ -5,6 +5,8 @@ They are checked once a second for all clients, so a request costs no timer.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from reactorhost_asgi.refusals import BODY_LATE, HEAD_LATE
@@ -21,34 +23,41 @@ _DRAIN_NEW_SECONDS = 5.0
 
 def check(client: HttpProtocol, now: float) -> None:
     """Refuse a request that is late, and close a connection without requests."""
+    if _end_of(client, now) is None:
+        return
+    # An application may have blocked the loop, and the client have sent in time what was not read yet.
+    client.read_now()
+    if not client.transport.is_closing() and (end := _end_of(client, now)) is not None:
+        end()
+
+
+def _end_of(client: HttpProtocol, now: float) -> Callable[[], object] | None:
+    """Return what ends a client that is late."""
     running = client.running
     if running is None:
-        _check_waiting(client, now)
-        return
+        return _end_of_waiting(client, now)
     settings = client.serving.settings
     newest = client.cycle
     if client.flow.read_paused:
         # The application does not read.
         client.body_since = now
     if newest.more_body and now - client.body_since >= settings.body_timeout:
-        client.refuse(BODY_LATE)
-    elif not running.more_body and 0 < settings.request_timeout <= now - running.since:
-        running.expire()
+        return partial(client.refuse, BODY_LATE)
+    if not running.more_body and 0 < settings.request_timeout <= now - running.since:
+        return running.expire
+    return None
 
 
-def _check_waiting(client: HttpProtocol, now: float) -> None:
+def _end_of_waiting(client: HttpProtocol, now: float) -> Callable[[], object] | None:
     settings = client.serving.settings
     if client.in_head:
         if client.head_since is None:
             client.head_since = now
-        elif now - client.head_since >= settings.header_timeout:
-            client.refuse(HEAD_LATE)
-        return
+        return partial(client.refuse, HEAD_LATE) if now - client.head_since >= settings.header_timeout else None
     limit = settings.keep_alive if client.answered else settings.header_timeout
     if client.draining:
         limit = _DRAIN_IDLE_SECONDS if client.answered else _DRAIN_NEW_SECONDS
-    if now - client.idle_since >= limit:
-        client.transport.close()
+    return client.transport.close if now - client.idle_since >= limit else None
 
 
 def begin_drain(client: HttpProtocol, now: float) -> None:

@@ -242,6 +242,11 @@ class HttpProtocol(RequestReader):
             self.writer.flush()
             deadlines.check(self, now)
 
+    def read_now(self) -> None:
+        """Receive what the kernel holds, before a deadline ends the client."""
+        # The transport of the host has this method beside those of asyncio.
+        self.transport.read_now()  # type: ignore[attr-defined]
+
     def drain(self) -> None:
         """Answer what was requested, then close."""
         self.draining = True

@@ -290,6 +290,35 @@ def test_a_connection_without_requests_is_closed(plugin_bench: Bench) -> None:
     assert len(answers(client)) == 2
 
 
+@pytest.mark.parametrize(
+    ("before", "unread", "seconds"),
+    [
+        (get(), get(), 11),
+        (b"", get(), 21),
+        (get()[:10], get()[10:], 21),
+        (get("/", "content-length: 4", method="POST") + b"bo", b"dy", 61),
+    ],
+    ids=["the next request", "the first request", "the rest of a head", "the rest of a body"],
+)
+def test_what_was_sent_in_time_is_read_before_the_deadline_ends_a_client(
+    plugin_bench: Bench, monkeypatch: pytest.MonkeyPatch, before: bytes, unread: bytes, seconds: int
+) -> None:
+    bench = served(plugin_bench, echo, keep_alive=10.0)
+    client = bench.connect()
+    if before:
+        client.send(before)
+    with monkeypatch.context() as stalled:
+        # As if the loop had been blocked, and its turns had no room for this client yet.
+        stalled.setattr(client._socket, "ready", lambda: 0)
+        client._socket.incoming.append(unread)
+        bench.advance(seconds)
+    bench.settle()
+    assert {each.status for each in answers(client)} == {200}
+    assert not client.eof
+    bench.advance(12)
+    assert client.eof
+
+
 async def never(scope: Any, receive: Any, send: Any) -> None:
     """Never answer."""
     await asyncio.sleep(1000)

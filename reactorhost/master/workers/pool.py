@@ -139,6 +139,9 @@ class WorkerPool:
     def _fork(self, settings: Settings, slot: int, generation: int, count: int, sockets: Sequence[SlotSocket]) -> int:
         # A file in memory, not a pipe: it is read after the end of the worker, and a full pipe would block a crash.
         try:
+            if any(service.max_connections_per_address is not None for service in settings.services):
+                # Before the fork, or the worker would make counts of its own.
+                self.scoreboard.address_sketch()
             stack_descriptor = os.memfd_create(f"stack-{slot}")
         except OSError as error:
             # Some sandboxes refuse this call, and the operator has to know which one it was.
@@ -148,8 +151,6 @@ class WorkerPool:
         except OSError:
             os.close(stack_descriptor)
             raise
-        if any(service.max_connections_per_address is not None for service in settings.services):
-            self.scoreboard.address_sketch()
         page = self.scoreboard.take_page()
         borrowed = tuple(
             BorrowedListener(each.slot, each.group.service, each.group.scheme, each.socket) for each in sockets

@@ -148,6 +148,15 @@ class AsyncioTransport(_FlowControlMixin):
         if self.stream.is_paused:
             self.stream.resume()
 
+    def read_now(self) -> None:
+        """Pass input that the kernel holds to the protocol, as a turn of the loop does; asyncio has no such method.
+
+        For a deadline of the protocol, before it ends a client: after the loop was blocked, what the client sent in
+        time may not have been read.
+        """
+        if not self.stream.held:
+            receiving.read(self.stream)
+
     def fill(self, data: bytes) -> None:
         """Copy input to the buffers of the protocol."""
         stream, rest = self.stream, memoryview(data)

@@ -59,6 +59,18 @@ def test_totals_and_errors_of_workers_that_ended_stay() -> None:
     assert samples.rates()["messages"] == 250.0, "nothing is lost between two workers, and no rate is negative"
 
 
+def test_what_the_limits_for_clients_stopped_stays_when_a_worker_ends() -> None:
+    samples = Samples()
+    ended = Counters(denied=1, over_address_limit=2, late_messages=3, rate_pauses=4)
+    samples.worker_ended(7, 0, Sample(1.0, ended, [Timings()], ()))
+    assert samples.limited([Counters(denied=10), Counters(rate_pauses=10)]) == {
+        "denied": 11,
+        "over_address_limit": 2,
+        "late_messages": 3,
+        "rate_pauses": 14,
+    }
+
+
 def test_percentiles_are_of_the_last_seconds_only() -> None:
     samples = Samples()
     slow = Sample(1.0, Counters(), [timings(1000, 1.0)], ())

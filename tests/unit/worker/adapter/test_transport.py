@@ -335,3 +335,18 @@ def test_tls_that_begins_while_writing_is_paused_resumes_it(plugin_bench: NewBen
     mail.client.send(b"STARTTLS")
     assert mail.protocol.calls == ["pause_writing", "resume_writing"]
     assert mail.client.connection.tls is not None
+
+
+@pytest.mark.parametrize("paused", [False, True])
+def test_a_protocol_can_read_before_its_deadline_ends_a_client(
+    served: Served, monkeypatch: pytest.MonkeyPatch, paused: bool
+) -> None:
+    if paused:
+        served.within(served.transport.pause_reading)
+    sock = served.client._socket
+    with monkeypatch.context() as unnoticed:
+        # The turn has no room for this client.
+        unnoticed.setattr(sock, "ready", lambda: 0)
+        sock.incoming.append(b"in time")
+        served.within(served.transport.read_now)
+        assert served.protocol.calls == ([] if paused else ["data_received in time"])
