@@ -89,6 +89,19 @@ def chaos(session: nox.Session) -> None:
     session.run("python", "tests/chaos/chaos.py", *session.posargs)
 
 
+@nox.session(python=PYTHONS[0])
+def fuzz(session: nox.Session) -> None:
+    """Fuzz what strangers send: hypothesis with 5,000 examples a test, then atheris; `-- --seconds 600`."""
+    install(session, "test")
+    properties = [str(path) for path in sorted((ROOT / "tests").rglob("test_*.py")) if "@given" in path.read_text()]
+    session.run("pytest", *properties, "--hypothesis-profile=fuzz", "--timeout=3600", "--numprocesses=auto")
+    # It has wheels for Linux and some versions of Python.
+    session.install("atheris>=3", success_codes=[0, 1, 2], silent=True)
+    folders = [str(ROOT / "tests" / name) for name in ("fuzz", "host/support")]
+    session.env.update(PYTHONPATH=os.pathsep.join(folders), PYTHONSAFEPATH="")
+    session.run("python", "tests/fuzz/fuzz.py", *session.posargs)
+
+
 @nox.session
 def mqtt(session: nox.Session) -> None:
     """Serve an MQTT broker from PyPI, which pins versions that the other tests need newer."""

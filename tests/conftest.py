@@ -9,6 +9,10 @@ import pytest
 
 # No deadline: on a loaded machine one example can take seconds.
 hypothesis.settings.register_profile("loaded", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+# For `nox -s fuzz`.
+hypothesis.settings.register_profile(
+    "fuzz", hypothesis.settings.get_profile("loaded"), max_examples=5000, print_blob=True
+)
 hypothesis.settings.load_profile("loaded")
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from reactorhost.config import plugin_tables, services, toml_file
 from reactorhost.config.cpus import available_cpus
 from reactorhost.config.default_paths import LOCATION_VARIABLES, PID_FILE, default_run_dir
+from reactorhost.config.development import for_development
 from reactorhost.config.layers import Layers, SettingValue
 from reactorhost.config.problems import Problems
 from reactorhost.config.services import Draft
@@ -98,7 +99,7 @@ def examine(
     config = layers.value(BY_NAME["config"])
     file = _read(config, layers)
     host = {name: layers.value(setting) for name, setting in BY_NAME.items() if setting.table in HOST_TABLES}
-    host = _with_default_paths(host, environ, uid)
+    host = for_development(_with_default_paths(host, environ, uid))
     workers, workers_range = host["workers"], None
     if isinstance(workers.value, WorkerRange):
         workers_range = workers.value

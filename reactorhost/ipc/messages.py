@@ -77,6 +77,8 @@ class Report(enum.StrEnum):
     """Changed counts of services, as of plugins; only with an HTTP endpoint, which has them as metrics."""
     CONNECTIONS = "connections"
     """Some rows of the list `request`; `last` on the last of them."""
+    SOURCES = "sources"
+    """Imported source files, for `reload_on_change`: `files`, a signature by path; each is reported once."""
     BUS_BACKEND = "bus_backend"
     """The connection of the bus to other machines has changed: `state` (of `BackendState`), `reason`."""
     SHARED_COUNTER = "shared_counter"

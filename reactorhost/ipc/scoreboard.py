@@ -14,7 +14,6 @@ finds those of the older pages by their names (`Layout`), and has pages of its o
 
 from __future__ import annotations
 
-import os
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
@@ -22,6 +21,7 @@ from operator import attrgetter
 
 from reactorhost.histogram import BUCKETS
 from reactorhost.ipc.address_sketch import AddressSketch, SketchState
+from reactorhost.ipc.line_parts import close_all
 from reactorhost.ipc.shared_cells import SharedCells, cells_bytes
 from reactorhost.system.shared_memory import SharedMemory
 
@@ -243,12 +243,13 @@ class Scoreboard:
         self._cells = SharedMemory("shared-cells", cells_bytes(self._capacity), cells)
         self.shared_cells = SharedCells(self._cells.memory)
         addresses = None if state is None else state.addresses
+        self._unused: list[int] = []
         self._address_sketch: AddressSketch | None = None
         if addresses is not None and addresses.continues:
             self._address_sketch = AddressSketch(self._capacity, addresses.descriptor)
         elif addresses is not None:
             # The connections of before count no more; those of new workers do.
-            os.close(addresses.descriptor)
+            self._unused.append(addresses.descriptor)
 
     def export(self) -> ScoreboardState:
         """Return the state, for the program that this process executes."""
@@ -258,6 +259,11 @@ class Scoreboard:
         current = PagesState(self._pages.descriptor, Layout(), used)
         addresses = None if self._address_sketch is None else self._address_sketch.export()
         return ScoreboardState(self._capacity, self._cells.descriptor, (current, *earlier), addresses)
+
+    def close_unused(self) -> None:
+        """Close what this version has no use for, when it cannot return to the one of before any more."""
+        close_all(self._unused)
+        self._unused.clear()
 
     def close_descriptors(self) -> None:
         """Close the files of the memory, which stays mapped; called in forked workers."""

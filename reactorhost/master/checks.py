@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import resource
 import time
 from collections.abc import Callable, Sequence
@@ -65,6 +66,13 @@ def _check_framings(settings: Settings) -> None:
         raise problems.error()
 
 
+def _check_watching(settings: Settings) -> None:
+    if settings.reload_on_change and importlib.util.find_spec("watchfiles") is None:
+        what = "reload_on_change needs watchfiles, which is not installed"
+        where = settings.where("reload_on_change")
+        raise ReactorhostError(what, where=where, hint="pip install watchfiles")
+
+
 def _check_certificates(settings: Settings) -> list[str]:
     """Load every certificate as workers do; returns a warning for each one that expires soon."""
     warnings: list[str] = []
@@ -109,6 +117,7 @@ def check_settings(settings: Settings) -> list[str]:
         _check_account,
         check_owners,
         check_overlaps,
+        _check_watching,
         _check_descriptors,
         check_plugins,
         _check_framings,

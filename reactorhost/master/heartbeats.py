@@ -47,6 +47,9 @@ class HeartbeatWatch:
         return max(_SOONEST_SECONDS, soonest)
 
     def _log(self, worker: WorkerRecord, seconds: float, now: float) -> None:
+        if self.context.planner.settings.debug:
+            # It may stand at a breakpoint.
+            return
         log, slot, pid = self.context.log, worker.slot, worker.pid
         if not worker.silent:
             if pid in self._logged:

@@ -45,6 +45,7 @@ class RunDirectoryState:
     locked_file: OwnFile
     has_pid_file: bool
     workers: str | None
+    workers_current: bool
     record: bytes
     recorded: tuple[tuple[int, int], ...]
     made: tuple[Path, ...]
@@ -118,14 +119,22 @@ class RunDirectory:
             raise ReactorhostError(f"{self.lock_file} was removed")
         recorded, made = tuple(self._recorded), tuple(self._made)
         return RunDirectoryState(
-            self._lock, self._locked_file, self._has_pid_file, self._workers, self._record, recorded, made
+            self._lock,
+            self._locked_file,
+            self._has_pid_file,
+            self._workers,
+            self._workers_current,
+            self._record,
+            recorded,
+            made,
         )
 
     def restore(self, state: RunDirectoryState) -> None:
         """Have the lock of this process, in place of `prepare` and `take_lock`."""
         self._lock, self._locked_file = state.lock, state.locked_file
         self._registry.add(self, self.close_lock)
-        self._has_pid_file, self._workers, self._record = state.has_pid_file, state.workers, state.record
+        self._has_pid_file, self._record = state.has_pid_file, state.record
+        self._workers, self._workers_current = state.workers, state.workers_current
         self._recorded, self._made = list(state.recorded), list(state.made)
 
     def state(self) -> FileState:

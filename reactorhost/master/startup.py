@@ -44,6 +44,7 @@ from reactorhost.master.stats.shared_counters import SharedCounterRows
 from reactorhost.master.status_document import StatusBuilder
 from reactorhost.master.supervisor import Supervisor
 from reactorhost.master.systemd.notices import notify_manager, reporting_failure
+from reactorhost.master.systemd.socket_store import continue_slots
 from reactorhost.master.terminal_output import poll_ttou
 from reactorhost.master.upgrade.document import Resumption
 from reactorhost.master.upgrade.operation import Upgrade
@@ -99,6 +100,7 @@ def run_host(
             )
             if resumption is not None:
                 resumption.complete()
+                lifecycle.context.pool.scoreboard.close_unused()
         lifecycle.run()
 
 
@@ -193,9 +195,11 @@ def _serve_operators(
         clean_up.callback(endpoint.close)
     if resumption is not None:
         upgrade.resume(resumption.document)
+    clean_up.callback(_watch_code(context, commands))
     files = FileWatch(context, rundir, control, endpoint, log_file, commands.restore_log)
+    recycler, autoscaler = Recycler(context, supervisor), Autoscaler(context, supervisor)
     lifecycle.each_second += [files.check, control.disconnect_idle, context.bus.sample]
-    lifecycle.each_second += [Recycler(context, supervisor).check, Autoscaler(context, supervisor).check]
+    lifecycle.each_second += [recycler.check, autoscaler.check]
 
 
 def _scoreboard(state: ScoreboardState | None) -> Scoreboard:
@@ -211,12 +215,14 @@ def _context(settings: Settings, listeners: Listeners, pool: WorkerPool) -> Mast
     reactor = pool.reactor
     log = EventRing(logging.getLogger(HOST_LOGGER))
     monitor = Monitor(reactor, pool)
+    planner = Planner(settings, started=Moment(time.monotonic(), time.time()))
+    continue_slots(planner, listeners, time.monotonic())
     listeners.passed.close(log)
     return MasterContext(
         reactor,
         log,
         listeners,
-        Planner(settings, started=Moment(time.monotonic(), time.time())),
+        planner,
         pool,
         monitor,
         WorkerRequests(reactor, pool),
@@ -224,6 +230,19 @@ def _context(settings: Settings, listeners: Listeners, pool: WorkerPool) -> Mast
         SharedCounterRows(pool, log),
         BusMonitor(pool, monitor.samples.past, log),
     )
+
+
+def _watch_code(context: MasterContext, commands: AdminCommands) -> Callable[[], object]:
+    """Watch the code of the plugins if the settings say so; returns what ends that."""
+    settings = context.planner.settings
+    if not settings.reload_on_change:
+        return lambda: None
+    from reactorhost.master.code_watch import CodeWatch
+
+    config_file = None if settings.config_file is None else str(settings.config_file)
+    watch = CodeWatch(context.pool, context.log, config_file, commands.files_changed)
+    watch.start()
+    return watch.close
 
 
 def _open_endpoint(
@@ -239,8 +258,8 @@ def _open_endpoint(
     from reactorhost.master.http.sockets import is_local
     from reactorhost.master.metrics.route import metrics_route
 
-    state = None if resumption is None else resumption.document.state.endpoint
     routes = {**Probes(context.planner, status).routes(), "/metrics": metrics_route(context, status.started_at)}
+    state = None if resumption is None else resumption.document.state.endpoint
     server = HttpServer.at(address, context.reactor, registry, routes, state)
     context.admin.extend(server.sockets.addresses())
     if state is None and not is_local(address):

@@ -25,6 +25,7 @@ from pathlib import Path
 
 import reactorhost
 from reactorhost.plugins.module_loaders import Finder, SavedLoader
+from reactorhost.system.changed_files import Signature, signature
 
 _SETTLED_SECONDS = 2.0
 """A source that was this old when the master started cannot have changed in the second in which it was compiled."""
@@ -34,8 +35,6 @@ _OF_OTHER_PROCESSES = ("cli", "dashboard", "master", "testing", "__pycache__")
 
 _EDITABLE = "__editable__"
 """How the names of the modules begin that setuptools writes for an editable install."""
-
-Signature = tuple[int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +51,7 @@ class ImportedCode:
 
     def changed(self) -> list[str]:
         """Return the top-level names of the modules whose files have changed or disappeared since."""
-        return sorted({name for path, (name, signature) in self.files.items() if _signature(path) != signature})
+        return sorted({name for path, (name, before) in self.files.items() if signature(path) != before})
 
     def follow(self) -> None:
         """Let the imports of this process find what is on disk now; for a process that was forked."""
@@ -72,7 +71,7 @@ def _module_files() -> Iterator[tuple[str, tuple[str, Signature | None]]]:
         if top not in sys.stdlib_module_names and top != "__main__" and not top.startswith(_EDITABLE):
             path = getattr(module, "__file__", None)
             if isinstance(path, str):
-                yield path, (top, _signature(path))
+                yield path, (top, signature(path))
 
 
 def _unimported() -> Iterator[tuple[str, SavedLoader]]:
@@ -86,14 +85,6 @@ def _unimported() -> Iterator[tuple[str, SavedLoader]]:
             name = package if stem == "__init__" else f"{package}.{stem}"
             if suffix == ".py" and name not in sys.modules:
                 yield name, SavedLoader(name, os.path.join(folder, file))
-
-
-def _signature(path: str) -> Signature | None:
-    try:
-        found = os.stat(path)
-    except OSError:
-        return None
-    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def _pth_lines() -> Iterator[tuple[str, str]]:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 _FIRST_DESCRIPTOR = 3
 _NOTIFY = "NOTIFY_SOCKET"
+# From systemd 254 on.
+_STORE = "FDSTORE"
 _WATCHDOG = ("WATCHDOG_USEC", "WATCHDOG_PID")
 _LISTEN = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PIDFDID")
 # More cannot be meant: it is what systemd passes at most.
@@ -26,11 +28,13 @@ class ManagerVariables:
         notify_socket: where notifications are sent, or None.
         watchdog_seconds: the longest time between two signs of life, or None.
         descriptors: those that were passed, each with its name.
+        most_stored: how many descriptors the service manager keeps for this process.
     """
 
     notify_socket: str | None = None
     watchdog_seconds: float | None = None
     descriptors: tuple[tuple[int, str], ...] = ()
+    most_stored: int = 0
 
     @classmethod
     def remove_from(cls, environ: MutableMapping[str, str], pid: int) -> ManagerVariables:
@@ -38,7 +42,7 @@ class ManagerVariables:
 
         Programs that this process starts do not inherit the descriptors.
         """
-        removed = {name: environ.pop(name) for name in (_NOTIFY, *_WATCHDOG, *_LISTEN) if name in environ}
+        removed = {name: environ.pop(name) for name in (_NOTIFY, _STORE, *_WATCHDOG, *_LISTEN) if name in environ}
         notify_socket = removed.get(_NOTIFY, "")
         usec = _number(removed.get("WATCHDOG_USEC"))
         for_this = _number(removed.get("WATCHDOG_PID", str(pid))) == pid
@@ -50,6 +54,7 @@ class ManagerVariables:
             notify_socket if notify_socket.startswith(("/", "@")) else None,
             usec / 1e6 if usec and for_this else None,
             descriptors,
+            _number(removed.get(_STORE)) or 0,
         )
 
     def notify_variables(self, pid: int) -> dict[str, str]:
@@ -57,6 +62,8 @@ class ManagerVariables:
         variables = {} if self.notify_socket is None else {_NOTIFY: self.notify_socket}
         if self.watchdog_seconds is not None:
             variables |= {"WATCHDOG_USEC": str(round(self.watchdog_seconds * 1e6)), "WATCHDOG_PID": str(pid)}
+        if self.most_stored:
+            variables[_STORE] = str(self.most_stored)
         return variables
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import array
 import errno
 import socket
 from collections.abc import Sequence
@@ -30,10 +31,9 @@ class NotifySocket:
             return
         try:
             # Not connected: after a restart of the service manager its address is the same, the socket another one.
-            if descriptors:
-                socket.send_fds(self._socket, [text.encode()], list(descriptors), socket.MSG_DONTWAIT, self._address)
-            else:
-                self._socket.sendto(text.encode(), socket.MSG_DONTWAIT, self._address)
+            # Not socket.send_fds, which ignores flags and address (CPython 3.11 to 3.13).
+            rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))] if descriptors else []
+            self._socket.sendmsg([text.encode()], rights, socket.MSG_DONTWAIT, self._address)
         except OSError as error:
             # The kernel counts descriptors that are on their way, and refuses more until some have arrived.
             if error.errno in (errno.ENOBUFS, errno.ETOOMANYREFS):

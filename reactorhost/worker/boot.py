@@ -37,4 +37,9 @@ def run_worker(imported: ImportedCode, spec: WorkerSpec, stack_descriptor: int) 
         print_to_log(log_file)
     else:
         print_at_once()
+    if settings.debug:
+        # Late: pdb takes 10 ms to import.
+        from reactorhost.worker.process.debugger import use_debugger
+
+        use_debugger()
     return WorkerLife(spec, EventLog(logging.getLogger(HOST_LOGGER)), log_file, stack_descriptor).run()

@@ -38,6 +38,7 @@ from reactorhost.worker.hooks.soon_calls import SoonCalls
 from reactorhost.worker.hooks.thread_pool import ThreadPool
 from reactorhost.worker.loader import WorkerLoader
 from reactorhost.worker.monitor.connection_list import send_connection_list
+from reactorhost.worker.monitor.source_report import SourceReport
 from reactorhost.worker.monitor.stats_publisher import StatsPublisher
 from reactorhost.worker.outbound.dialer import SocketDialer
 from reactorhost.worker.process.worker_process import WorkerProcess
@@ -83,6 +84,7 @@ class WorkerLife:
         self._acceptor = Acceptor(
             self._reactor, self._counters, log, self._fork_registry, settings.max_connections, capacity
         )
+        self._sources = SourceReport(self._reactor, self._line.send) if settings.reload_on_change else None
         self._loop_thread = LoopThread()
         self._wake_up = WakeUp(self._reactor, self._woken_by_thread)
         self._soon = SoonCalls(self._error_reporter.hook_failed, self._wake_up.wake)
@@ -111,6 +113,9 @@ class WorkerLife:
             self._boot()
         except ReactorhostError as error:
             self._process.end_if_forked()
+            if self._sources is not None:
+                # A change of what it could import may be what it needs.
+                self._sources.report()
             self._line.send({"report": Report.FAILED, **error.as_fields()})
             self._process.run_exit_functions(_FAILED_EXIT_SECONDS)
             return error.exit_status
@@ -208,6 +213,8 @@ class WorkerLife:
         self._stats.start([plugin.name for plugin in parts.plugins])
         for report in parts.reports:
             report.start()
+        if self._sources is not None:
+            self._sources.start()
         # From inside the loop: READY says that it turns.
         self._reactor.call_soon(self._report_ready)
         slow_hook = self._spec.settings.slow_hook

@@ -90,6 +90,11 @@ class Actions:
         """End at once what would end later: stopped processes, broken files, limits."""
         self._later.hurry()
 
+    def forget(self) -> None:
+        """Forget what was done: its effects are over."""
+        self.causes = Causes()
+        self.touched.clear()
+
     def unfinished(self) -> list[str]:
         """Return what has not ended: requests by name and age, and clients."""
         self._running = [each for each in self._running if not each.done()]

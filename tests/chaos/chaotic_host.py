@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -32,6 +33,7 @@ _PROBE_SECONDS = 10.0
 _STATUSES = (0, 1, 3, 4)
 _STATUSES_OF = {"recycle": (*_STATUSES, 2), "a second start": (6,)}
 _ENDED_ALONE = ("worker_crashed", "worker_killed")
+_ENDS = ("worker_exited", "worker_crashed", "worker_not_booted")
 
 
 class ViolationError(AssertionError):
@@ -144,6 +146,8 @@ class ChaoticHost:
         self._wait(lambda: self._swarm.paused, "the end of the clients")
         document = self._settle("rest without clients")
         self._judge()
+        # Whatever happens from here on has no cause before; process ids are used again too.
+        actions.forget()
         self._compare(document)
 
     def _request(self, verb: str, **fields: object) -> None:
@@ -159,7 +163,11 @@ class ChaoticHost:
         found: dict[str, Any] = {}
 
         def settled() -> bool:
-            found.update(self.live.status())
+            # The control socket may have been removed a moment ago.
+            with contextlib.suppress(FileNotFoundError, ConnectionRefusedError):
+                found.update(self.live.status())
+            if not found:
+                return False
             workers = [worker["state"] for worker in found["workers"]]
             return (
                 not found["reloading"]
@@ -228,6 +236,8 @@ class ChaoticHost:
                 if pid not in self._actions.touched:
                     unexpected.append(event)
                 causes.add_kill(Kill(pid, event.moment))
+            if event.name in _ENDS:
+                causes.add_end(event.fields["pid"], event.moment)
             if event.level in ("error", "critical") and event.name not in causes.expected_events:
                 unexpected.append(event)
         if unexpected:

@@ -6,6 +6,7 @@ known by their ports; else they are those that had its greeting, and those that 
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -27,12 +28,14 @@ class Kill:
     Attributes:
         pid: the worker.
         moment: when it was killed, on the monotonic clock.
+        ended: when it ended, as far as is known: a signal waits for a worker that is stopped.
         ports: the ports of the clients that it had accepted, None if they are not known.
     """
 
     pid: int
     moment: float
     ports: frozenset[int] | None = None
+    ended: float = math.inf
 
 
 @dataclass(slots=True)
@@ -53,6 +56,11 @@ class Causes:
         """Record a kill; the first record of a worker stays, since it has the ports."""
         self.kills.setdefault(kill.pid, kill)
 
+    def add_end(self, pid: int, moment: float) -> None:
+        """Record the end of a worker, whatever ended it."""
+        if pid in self.kills:
+            self.kills[pid].ended = moment
+
 
 def excuse(failure: dict[str, Any], causes: Causes) -> str | None:
     """Return what explains the loss of a client, None if nothing does."""
@@ -65,7 +73,7 @@ def excuse(failure: dict[str, Any], causes: Causes) -> str | None:
         kill = causes.kills.get(failure["pid"])
         return "killed" if kill and _had_accepted(kill, failure["port"]) else None
     # Not greeted yet, so it is not known which worker had accepted it.
-    suspects = [kill for kill in causes.kills.values() if _overlaps(failure, kill.moment)]
+    suspects = [kill for kill in causes.kills.values() if _overlaps(failure, kill)]
     return "killed before its greeting" if any(_had_accepted(kill, failure["port"]) for kill in suspects) else None
 
 
@@ -79,8 +87,9 @@ def _had_accepted(kill: Kill, port: int | None) -> bool:
     return kill.ports is None or port is None or port in kill.ports
 
 
-def _overlaps(failure: dict[str, Any], moment: float) -> bool:
-    return bool(failure["begun"] - MARGIN_SECONDS <= moment <= failure["ended"] + MARGIN_SECONDS)
+def _overlaps(failure: dict[str, Any], kill: Kill) -> bool:
+    begun, ended = failure["begun"] - MARGIN_SECONDS, failure["ended"] + MARGIN_SECONDS
+    return bool(begun <= kill.ended and kill.moment <= ended)
 
 
 def verdict(failures: Iterable[dict[str, Any]], causes: Causes) -> tuple[Counter[str], list[dict[str, Any]]]:

@@ -71,7 +71,7 @@ def exchange(host: LiveHost, count: int, service: str | None = None) -> None:
             assert client.recv(100) == b"x" * 10
 
 
-def test_counters_survive_kills_reloads_and_scaling(
+def test_counters_survive_kills_upgrades_and_scaling(
     live_host: Hosts, write_plugin: Callable[..., str], expected_errors: list[str]
 ) -> None:
     expected_errors.append("worker_crashed")
@@ -84,10 +84,12 @@ def test_counters_survive_kills_reloads_and_scaling(
         os.kill(worker["pid"], signal.SIGKILL)
     host.until(lambda found: found["workers_ready"] == 2 and all(each["restarts"] for each in found["workers"]))
     seen.append(counters(host))
-    host.ask("reload")
     exchange(host, 5)
-    host.ask("scale", workers=1)
     host.until(lambda found: found["totals"]["messages"] == 25)
+    upgraded = host.command("upgrade")
+    assert upgraded.returncode == 0, upgraded.stderr
+    seen.append(counters(host))
+    host.ask("scale", workers=1)
     seen.append(counters(host))
 
     for before, after in itertools.pairwise(seen):
@@ -95,17 +97,23 @@ def test_counters_survive_kills_reloads_and_scaling(
         lost = {name for name, _ in before.keys() - after.keys()}
         assert lost <= {"reactorhost_listener_dropped_total", "reactorhost_slot_restarts_total"}
         assert [key for key in before.keys() & after.keys() if after[key] < before[key]] == []
-    assert [total(each, "reactorhost_messages_total") for each in seen] == [0, 20, 20, 25]
-    assert [total(each, "reactorhost_connections_accepted_total") for each in seen] == [0, 20, 20, 25]
-    assert [total(each, "reactorhost_plugin_counter_total", name="seen.bytes") for each in seen] == [0, 200, 200, 250]
+    assert [total(each, "reactorhost_messages_total") for each in seen] == [0, 20, 20, 25, 25]
+    assert [total(each, "reactorhost_connections_accepted_total") for each in seen] == [0, 20, 20, 25, 25]
+    assert [total(each, "reactorhost_plugin_counter_total", name="seen.bytes") for each in seen] == [
+        0,
+        200,
+        200,
+        250,
+        250,
+    ]
     # What a killed worker has timed in its last quarter of a second is lost; all of it was older.
-    assert [total(each, "reactorhost_receive_duration_seconds_count") for each in seen] == [0, 20, 20, 25]
+    assert [total(each, "reactorhost_receive_duration_seconds_count") for each in seen] == [0, 20, 20, 25, 25]
     assert total(seen[-1], "reactorhost_worker_exits_total", reason="crashed") == 2
     assert total(seen[-1], "reactorhost_reloads_total", result="succeeded") == 1
     assert total(seen[-1], "reactorhost_worker_cpu_seconds_total") > 0
 
 
-def test_services_are_counted_apart_and_their_counts_survive_a_reload(live_host: Hosts, tmp_path: Path) -> None:
+def test_services_are_counted_apart_and_their_counts_survive_an_upgrade(live_host: Hosts, tmp_path: Path) -> None:
     file = tmp_path / "two.toml"
     file.write_text(
         "[host]\nworkers = 2\nadmin = 'tcp://127.0.0.1:0'\n"
@@ -121,6 +129,8 @@ def test_services_are_counted_apart_and_their_counts_survive_a_reload(live_host:
     host.ask("reload")
     exchange(host, 1, "two")
     host.until(lambda found: (accepted("one"), accepted("two")) == (3, 3), "counts of the services")
+    assert host.command("upgrade").returncode == 0
+    assert (accepted("one"), accepted("two")) == (3, 3)
 
 
 def test_a_client_that_accepts_openmetrics_gets_it(live_host: Hosts) -> None:

@@ -92,12 +92,29 @@ def test_a_worker_ends_in_time_whatever_exit_functions_wait_for(
     assert 'how="exit status 0"' in host.log()
 
 
-def test_processes_of_a_plugin_that_fails_to_load_end(live_host: Hosts, write_plugin: Write, tmp_path: Path) -> None:
+HOARDS = """
+import os, resource
+
+resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100))
+try:
+    while True:
+        os.open("/dev/null", os.O_RDONLY)
+except OSError:
+    pass
+"""
+
+
+@pytest.mark.parametrize("before", ["", HOARDS], ids=["with descriptors", "without descriptors"])
+def test_processes_of_a_plugin_that_fails_to_load_end(
+    live_host: Hosts, write_plugin: Write, tmp_path: Path, before: str
+) -> None:
     plugin = write_plugin(
-        f"{STARTS}\n(Path(__file__).parent / 'pids').write_text(str(program()[0]))\nraise ValueError('wrong')"
+        f"{STARTS}\n(Path(__file__).parent / 'pids').write_text(str(program()[0]))\n{before}raise ValueError('wrong')"
     )
-    with pytest.raises(HostFailedError):
+    with pytest.raises(HostFailedError) as failed:
         live_host("--plugin", plugin)
+    assert failed.value.status == 4
+    assert "Too many open files" not in failed.value.text
     assert all_end([int((tmp_path / "pids").read_text())])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from clients import answers
-from reactorhost.testing import HostFailedError, LiveHost
+from reactorhost.testing import DEADLINE_SECONDS, HostFailedError, LiveHost
 from service_managers import ActivatedHost, ServiceManager
 
 Hosts = Callable[..., LiveHost]
@@ -92,9 +93,12 @@ def activate(tmp_path: Path) -> Iterator[Activate]:
     """Return a function that starts a host which is passed these sockets by name."""
     hosts: list[ActivatedHost] = []
 
-    def start(passed: dict[str, Any], *arguments: str) -> ActivatedHost:
-        descriptors = [(sock.fileno(), name) for name, sock in passed.items()]
-        hosts.append(ActivatedHost(tmp_path / f"activated{len(hosts)}", descriptors, *arguments))
+    def start(
+        passed: dict[str, Any] | list[tuple[int, str]], *arguments: str, environment: dict[str, str] | None = None
+    ) -> ActivatedHost:
+        descriptors = [(sock.fileno(), name) for name, sock in passed.items()] if isinstance(passed, dict) else passed
+        directory = tmp_path / f"activated{len(hosts)}"
+        hosts.append(ActivatedHost(directory, descriptors, *arguments, environment=environment))
         hosts[-1].start()
         return hosts[-1]
 
@@ -173,3 +177,104 @@ def test_a_start_names_what_was_not_passed(activate: Activate, listen: str, erro
         with pytest.raises(HostFailedError) as caught:
             activate({"web": listener, "pipe": pipe}, "--plugin", "echo", "--listen", listen)
         assert f"service 'default': {error}" in caught.value.text
+
+
+# Sockets that are stored.
+
+
+def wait_until_ended(pids: list[int]) -> None:
+    """Wait until processes have ended that are not children of this one."""
+    for pid in pids:
+        try:
+            descriptor = os.pidfd_open(pid)
+        except ProcessLookupError:
+            continue
+        assert select.select([descriptor], (), (), DEADLINE_SECONDS)[0]
+        os.close(descriptor)
+
+
+@pytest.fixture
+def storing(manager: ServiceManager) -> dict[str, str]:
+    """Return the variables for a host whose sockets the service manager keeps."""
+    return {**manager.environment, "FDSTORE": "64"}
+
+
+def stored(manager: ServiceManager) -> list[tuple[int, str]]:
+    """Return the descriptors that the service manager keeps, with their names."""
+    return [(descriptor, name) for name, descriptors in manager.stored.items() for descriptor in descriptors]
+
+
+@pytest.mark.parametrize("workers", ["3", "2", "1"], ids=["more", "as many", "fewer"])
+def test_clients_wait_in_the_queues_of_a_killed_master(
+    live_host: Hosts,
+    activate: Activate,
+    manager: ServiceManager,
+    storing: dict[str, str],
+    killed_masters: list[LiveHost],
+    tmp_path: Path,
+    workers: str,
+) -> None:
+    listen = ("--listen", "tcp://127.0.0.1:0", "--listen", f"unix://{tmp_path}/echo.sock", "--retire-delay", "0")
+    first = live_host("--plugin", "echo", "--workers", "2", *listen, environment=storing)
+    killed_masters.append(first)
+    manager.until_key("READY")
+    address = first.address()
+    assert len(stored(manager)) == 2 + 1 + 1
+    pids = [worker["pid"] for worker in first.workers()]
+    first.signal(signal.SIGKILL)
+    first.wait()
+    wait_until_ended(pids)
+    clients = [socket.create_connection(address) for _ in range(20)]
+    with socket.socket(socket.AF_UNIX) as local:
+        local.connect(f"{tmp_path}/echo.sock")
+        second = activate(stored(manager), "--plugin", "echo", "--workers", workers, *listen, environment=storing)
+        assert second.address() == address
+        assert all(answers(client) for client in [*clients, local])
+        for client in clients:
+            client.close()
+    assert "stored_sockets_dropped" not in second.log()
+    manager.until_key("READY")
+    second.until(lambda status: len(status["slots"]) == int(workers), "no slot that leaves")
+    assert second.stop() == 0
+    manager.until_key("STOPPING")
+    assert len(stored(manager)) == int(workers) + 1 + 1
+
+
+def test_a_restart_without_an_address_drops_its_sockets(
+    live_host: Hosts, activate: Activate, manager: ServiceManager, storing: dict[str, str]
+) -> None:
+    first = live_host("--plugin", "echo", "--workers", "2", environment=storing)
+    manager.until_key("READY")
+    kept, port = stored(manager), first.address()[1]
+    assert first.stop() == 0
+    manager.until_key("STOPPING")
+    assert stored(manager) == kept
+    # It would not be free without them.
+    second = activate(kept, "--plugin", "echo", "--listen", f"tcp://127.0.0.2:{port}", environment=storing)
+    second.wait_for_log("stored_sockets_dropped")
+    manager.until_key("READY")
+    assert not {name for _, name in kept if name != "rh-description"} & {name for _, name in stored(manager)}
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port))
+
+
+def test_slots_that_are_added_and_removed_are_stored_and_dropped(
+    live_host: Hosts, manager: ServiceManager, storing: dict[str, str]
+) -> None:
+    host = live_host("--plugin", "echo", "--workers", "1", "--retire-delay", "0", environment=storing)
+    manager.until_key("READY")
+    before = set(stored(manager))
+    assert host.command("scale", "2").returncode == 0
+    manager.until_key("STATUS", "Serving: 2 workers ready, 0 connections")
+    assert len(stored(manager)) == len(before) + 1
+    assert host.command("scale", "1").returncode == 0
+    manager.until_key("FDSTOREREMOVE")
+    assert set(stored(manager)) == before
+
+
+def test_a_store_that_is_full_is_logged(live_host: Hosts, manager: ServiceManager, storing: dict[str, str]) -> None:
+    host = live_host("--plugin", "echo", "--workers", "3", environment={**storing, "FDSTORE": "3"})
+    manager.until_key("STATUS", "Serving: 3 workers ready, 0 connections")
+    assert len(stored(manager)) == 3
+    host.wait_for_log("socket_store_full")
+    assert host.log().count("socket_store_full") == 1

@@ -104,6 +104,8 @@ _SENTENCES: Mapping[str, Callable[[Fields], str]] = {
     "host_stopped": lambda f: "host stopped",
     "terminal_gone": lambda f: "the terminal hung up, stopping",
     "service_manager_lost": lambda f: f"the service manager is not notified: {f['error']}",
+    "stored_sockets_dropped": lambda f: f"closed {counted(int(f['count']), 'socket')} of before, {f['used']} continue",
+    "socket_store_full": lambda f: f"the service manager keeps no more than {f['limit']} descriptors",
     "socket_not_used": lambda f: f"no service uses the socket {f['socket']} that was passed: {f['address']}",
     "admin_exposed": lambda f: f"the HTTP endpoint on {f['address']}: {f['hint']}",
     "backlog_limited": lambda f: f"the kernel limits the backlog to {f['effective']} (requested: {f['asked']})",

@@ -47,6 +47,8 @@ FIXED_SETTINGS = (
     "backlog",
     "peer_timeout",
     "admin",
+    "reload_on_change",
+    "debug",
 )
 _SERVING = (WorkerState.READY, WorkerState.DRAINING, WorkerState.STOPPING)
 
@@ -278,6 +280,17 @@ class AdminCommands:
             self.context.log.info("terminal_gone")
             self._stop()
             return
+        self._read_configuration()
+
+    def files_changed(self, paths: Sequence[str]) -> None:
+        """Reload because source files have changed; for the configuration file as by HUP."""
+        self.context.log.info("files_changed", files=", ".join(paths))
+        if str(self.context.planner.settings.config_file) in paths:
+            self._read_configuration()
+        else:
+            self._signalled(self._reload)()
+
+    def _read_configuration(self) -> None:
         try:
             self._change_settings(self.launch.read_again())
         except ReactorhostError as error:

@@ -54,6 +54,7 @@ from reactorhost.master.listen.listeners_state import (
 )
 from reactorhost.master.listen.passed_sockets import PassedSockets
 from reactorhost.master.listen.slot_socket import Group, SlotSocket
+from reactorhost.master.listen.stored_sockets import leaving_slots
 from reactorhost.master.listen.unix_socket_files import UnixSocketFiles
 from reactorhost.system.fork import ForkRegistry
 from reactorhost.system.own_file import FileState
@@ -89,14 +90,22 @@ class Listeners:
         self.passed.begin()
         for service in self._settings.services:
             for address in service.listen:
-                used, families = self.passed.use(service, address, self._settings.peer_timeout)
+                used, families = self.passed.use(service, address, self._settings)
+                self._unix_files.restore(self.passed.stored.files(used))
                 for each in used:
-                    self.groups.append(each.group)
+                    if each.group not in self.groups:
+                        self.groups.append(each.group)
                     self._add(each)
                 if address.scheme == "unix" and not used:
                     self._bind_unix(service, address)
                 elif address.scheme not in ("fd", "unix"):
                     self._bind_internet(service, address, families)
+        # Also without any: sockets that were stored may have a program that steers.
+        self.steer_away(tuple(leaving_slots(self._sockets)))
+
+    def own(self) -> list[SlotSocket]:
+        """Return the sockets that this host made."""
+        return [each for each in self._sockets if not each.group.is_passed]
 
     def export(self) -> ListenersState:
         """Return the state of all sockets, whose descriptors stay open."""

@@ -14,11 +14,13 @@ from dataclasses import dataclass, field
 
 from reactorhost.address import Address, unix_endpoint
 from reactorhost.config.service import Service
+from reactorhost.config.settings import Settings
 from reactorhost.errors import ReactorhostError
 from reactorhost.logs import EventLog
 from reactorhost.master.listen import bind
 from reactorhost.master.listen.bind import SocketAddress
 from reactorhost.master.listen.slot_socket import Group, SlotSocket
+from reactorhost.master.listen.stored_sockets import PREFIX, StoredSockets
 from reactorhost.system.socket_options import set_stream_options
 
 _SCHEMES = {
@@ -67,38 +69,48 @@ class _Passed:
 
 @dataclass(slots=True)
 class PassedSockets:
-    """The descriptors that were passed, and which of them the host uses."""
+    """The descriptors that were passed, and which of them the host uses.
 
+    Attributes:
+        stored: those that an earlier master has stored.
+    """
+
+    stored: StoredSockets = field(default_factory=StoredSockets)
     _all: list[_Passed] = field(default_factory=list)
 
     @classmethod
     def of(cls, descriptors: Iterable[tuple[int, str]]) -> PassedSockets:
         """Return those of these descriptors and names; they own the descriptors from now on."""
-        return cls([_examined(descriptor, name) for descriptor, name in descriptors])
+        stored: list[tuple[int, str]] = []
+        others: list[tuple[int, str]] = []
+        for descriptor, name in descriptors:
+            (stored if name.startswith(PREFIX) else others).append((descriptor, name))
+        return cls(StoredSockets.of(stored), [_examined(descriptor, name) for descriptor, name in others])
 
     def begin(self) -> None:
         """Let each be used: the host binds for the first time, or once more."""
+        self.stored.begin()
         for each in self._all:
             each.is_used = False
 
-    def use(self, service: Service, address: Address, peer_timeout: float | None) -> tuple[list[SlotSocket], set[int]]:
-        """Return sockets that listen at an address already, and the families for which none has to be bound.
+    def use(self, service: Service, address: Address, settings: Settings) -> tuple[list[SlotSocket], set[int]]:
+        """Return sockets that are bound to an address already, and the families for which none has to be bound.
 
         Raises:
             ReactorhostError: the address names sockets that were not passed, or are none for the service.
         """
         if address.scheme == "fd":
             found = self._named(service, address)
-        elif self._all:
-            found = [each for each in self._all if not each.is_used and _matches(each, address)]
         else:
-            return [], set()
-        return [_slot_socket(each, service, peer_timeout) for each in found], {
-            family for each in found for family in each.families
-        }
+            found = [each for each in self._all if not each.is_used and _matches(each, address)]
+        families = {family for each in found for family in each.families}
+        stored = [] if found else self.stored.use(service, address, settings)
+        families |= {each.group.family for each in stored}
+        return [*stored, *(_slot_socket(each, service, settings.peer_timeout) for each in found)], families
 
     def close(self, log: EventLog) -> None:
         """Close what was passed, and log what no service uses; what is used was duplicated."""
+        self.stored.close(log)
         for each in self._all:
             if not each.is_used:
                 log.warning("socket_not_used", descriptor=each.descriptor, socket=each.name, address=str(each))

@@ -74,7 +74,7 @@ class UnixSocketFiles:
 
     def restore(self, files: Iterable[OwnFile]) -> None:
         """Count files of another process or program as made by this host."""
-        self._made = {each.path: each for each in files}
+        self._made |= {each.path: each for each in files}
 
     def state(self, path: Path) -> FileState:
         """Return what is at the path of a socket that this host bound."""

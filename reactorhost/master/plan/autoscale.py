@@ -84,6 +84,20 @@ class Step:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class AutoscaleRecord:
+    """What another program needs: see `Autoscale`. It begins with samples of its own."""
+
+    range: WorkerRange | None
+    step: Step | None
+    step_at: float
+    wanted: int | None
+    held_until: float
+    grown_at: float
+    shrunk_at: float
+    patience: float
+
+
 class Autoscale:
     """Decides once a second how many workers there are to be.
 
@@ -108,6 +122,25 @@ class Autoscale:
         self._growth: deque[Load] = deque(maxlen=_SAMPLES_TO_GROW)
         self._calm_since = math.inf
         self._peak = 0.0
+
+    def export(self) -> AutoscaleRecord:
+        """Return the range and the steps so far, for another program."""
+        return AutoscaleRecord(
+            self.range,
+            self.step,
+            self.step_at,
+            self._wanted,
+            self._held_until,
+            self._grown_at,
+            self._shrunk_at,
+            self._patience,
+        )
+
+    def restore(self, record: AutoscaleRecord) -> None:
+        """Continue with the range and after the steps of another program."""
+        self.range, self.step, self.step_at = record.range, record.step, record.step_at
+        self._wanted, self._held_until, self._patience = record.wanted, record.held_until, record.patience
+        self._grown_at, self._shrunk_at = record.grown_at, record.shrunk_at
 
     def decide(self, load: Load, target: int, most: int, now: float) -> Step | None:
         """Return the step to make now; `target` workers are wanted, and no more than `most` have work to do."""

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from reactorhost.config.settings import Settings
+from reactorhost.config.worker_count import WorkerRange
+from reactorhost.master.plan.autoscale import AutoscaleRecord
 from reactorhost.master.plan.leadership import LeadershipRecord
 from reactorhost.master.plan.planner import HostState, Planner
 from reactorhost.master.plan.recycle_limits import RecycleRecord
@@ -17,9 +20,14 @@ from reactorhost.master.plan.worker_table import WorkerRecord
 
 @dataclass(frozen=True, slots=True)
 class PlannerState:
-    """See `Planner`; `configured` is the setting `workers`, and `target` how many are wanted now."""
+    """See `Planner`.
 
-    configured: int
+    Attributes:
+        configured: the setting `workers`, a number and a range.
+        target: how many are wanted now.
+    """
+
+    configured: tuple[int, WorkerRange | None]
     target: int
     generation: int
     slots: tuple[Slot, ...]
@@ -29,6 +37,7 @@ class PlannerState:
     avoided: tuple[int, ...]
     recycling: RecycleRecord
     recycling_backoff: Backoff
+    autoscale: AutoscaleRecord
 
 
 def is_idle(planner: Planner) -> bool:
@@ -40,7 +49,7 @@ def is_idle(planner: Planner) -> bool:
 def export(planner: Planner) -> PlannerState:
     """Return the records of a planner that is idle."""
     return PlannerState(
-        planner.settings.workers,
+        _configured(planner.settings),
         planner.scaling.target,
         planner.generation,
         tuple(planner.slots.values()),
@@ -50,6 +59,7 @@ def export(planner: Planner) -> PlannerState:
         planner.overload.avoided,
         planner.recycle_limits.export(),
         planner.recycling.backoff,
+        planner.autoscale.export(),
     )
 
 
@@ -58,8 +68,11 @@ def restore(planner: Planner, state: PlannerState) -> None:
     planner.state = HostState.RUNNING
     planner.generation = state.generation
     # An operator may have scaled the host: only a setting that was changed since counts.
-    if planner.settings.workers == state.configured:
+    if _configured(planner.settings) == state.configured:
         planner.scaling.request(state.target)
+        planner.autoscale.restore(state.autoscale)
+    elif planner.settings.workers_range is not None:
+        planner.scaling.request(planner.settings.workers_range.nearest(state.target))
     planner.slots.update((slot.number, slot) for slot in state.slots)
     planner.workers.update((worker.pid, worker) for worker in state.workers)
     planner.limits.restore(state.limits)
@@ -67,3 +80,7 @@ def restore(planner: Planner, state: PlannerState) -> None:
     planner.overload.avoided = state.avoided
     planner.recycle_limits.restore(state.recycling)
     planner.recycling.backoff = state.recycling_backoff
+
+
+def _configured(settings: Settings) -> tuple[int, WorkerRange | None]:
+    return settings.workers, settings.workers_range

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from reactorhost.config.settings import Settings
 from reactorhost.errors import BootError, ReactorhostError, counted
@@ -31,6 +31,14 @@ class Scaling:
         if watcher is not None:
             self.fail(ReactorhostError("superseded by another request to scale"))
             self._watcher, self._reported = watcher, -1
+
+    def resume(self, reachable: Iterable[int], leaving: Mapping[int, frozenset[str]], retire_at: float) -> None:
+        """Begin with slots that clients reach already, and with slots that leave, each with its services."""
+        slots = self._table.slots
+        for number in reachable:
+            slots[number] = Slot(number, SlotState.STARTING, self._limits.services_of(number))
+        for number, services in leaving.items():
+            slots[number] = Slot(number, SlotState.LEAVING, services, retire_at=retire_at)
 
     def wanted(self) -> list[int]:
         """Return the numbers of the wanted slots that exist."""

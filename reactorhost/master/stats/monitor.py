@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
-from reactorhost.master.stats.plugin_metrics import PluginMetrics
+from reactorhost.master.stats.reported_metrics import ReportedMetrics
 from reactorhost.master.stats.samples import Samples
 from reactorhost.master.workers.exit_report import Sample
 from reactorhost.master.workers.pool import WorkerPool
@@ -30,8 +30,8 @@ class Monitor:
     samples: Samples = field(default_factory=Samples)
     memory: ProportionalMemory = field(default_factory=ProportionalMemory)
     errors: dict[str, tuple[str, float]] = field(default_factory=dict)
-    metrics: PluginMetrics = field(default_factory=PluginMetrics)
-    services: PluginMetrics = field(default_factory=PluginMetrics)
+    metrics: ReportedMetrics = field(default_factory=ReportedMetrics)
+    services: ReportedMetrics = field(default_factory=ReportedMetrics)
     lag_max_seconds: float = 0.0
     cpu_percent: float | None = None
     _cpu: tuple[float, float] | None = None

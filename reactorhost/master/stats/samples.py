@@ -31,15 +31,6 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
-    """Seconds of something between two moments, in monotonic seconds."""
-
-    since: float
-    until: float
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
 class SamplesState:
     """What another program needs of the samples: see `Samples`; `newest` is the last sample of each worker."""
 
@@ -49,6 +40,15 @@ class SamplesState:
     newest: dict[int, Sample]
     newest_wall: float
     regular_since: float
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Seconds of something between two moments, in monotonic seconds."""
+
+    since: float
+    until: float
+    seconds: float
 
 
 class Samples:

@@ -26,6 +26,7 @@ from reactorhost.master.lifecycle import Lifecycle
 from reactorhost.master.plan.planner import HostState
 from reactorhost.master.plan.worker_table import WorkerState
 from reactorhost.master.systemd.outbox import Outbox
+from reactorhost.master.systemd.socket_store import SocketStore
 from reactorhost.system.fork import ForkRegistry
 from reactorhost.system.manager_variables import ManagerVariables
 from reactorhost.system.notify import NotifySocket
@@ -207,8 +208,13 @@ def notify_manager(
     """Notify the service manager from now on, if there is one; return the callbacks of signals for the reactor."""
     if sock is None:
         return callbacks
-    notices = ManagerNotices(context, lifecycle, Outbox(context.reactor, sock, context.log), manager.watchdog_seconds)
+    outbox = Outbox(context.reactor, sock, context.log)
+    notices = ManagerNotices(context, lifecycle, outbox, manager.watchdog_seconds)
     notices.begin()
+    if manager.most_stored:
+        store = SocketStore(context, outbox, manager.most_stored)
+        store.begin(context.pool.registry)
+        lifecycle.supervisor.after_settling.append(store.update)
     return notices.around(callbacks)
 
 

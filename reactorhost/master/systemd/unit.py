@@ -22,6 +22,7 @@ from reactorhost.master.listen import bind
 
 RELOADS_BY_NOTIFICATION = 253
 """The version of systemd that knows Type=notify-reload."""
+_SETS_FDSTORE = 254
 _SPARE_SECONDS = 10
 _LEAST_DESCRIPTORS = 65536
 _SPARE_DESCRIPTORS = 1024
@@ -181,7 +182,10 @@ class UnitPlan:
         # For both families of each address, and a host that was scaled up.
         addresses = sum(2 if each.scheme != "unix" else 1 for service in settings.services for each in service.listen)
         slots = min(MAX_WORKERS, 2 * settings.workers)
-        yield f"FileDescriptorStoreMax={max(_LEAST_STORED, slots * addresses + 1)}"
+        most_stored = max(_LEAST_STORED, slots * addresses + 1)
+        yield f"FileDescriptorStoreMax={most_stored}"
+        if self.systemd_version < _SETS_FDSTORE:
+            yield f"Environment=FDSTORE={most_stored}"
 
     def _restrictions(self) -> Iterator[str]:
         if not self.is_root:

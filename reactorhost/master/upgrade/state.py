@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import typing
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,7 @@ from reactorhost.master.plan.planner_state import PlannerState
 from reactorhost.master.rundir import RunDirectory, RunDirectoryState
 from reactorhost.master.stats.bus_monitor import BusMonitorState
 from reactorhost.master.stats.events import EventsState
-from reactorhost.master.stats.plugin_metrics import MetricsState
+from reactorhost.master.stats.reported_metrics import MetricsState
 from reactorhost.master.stats.samples import SamplesState
 from reactorhost.master.status_document import StatusBuilder
 from reactorhost.master.workers.introductions import IntroductionsState
@@ -45,6 +45,7 @@ class StatsState:
     shared_counters: dict[tuple[str, str], int]
     errors: dict[str, tuple[str, float]]
     events: EventsState
+    services: MetricsState = field(default_factory=MetricsState)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +128,7 @@ class MasterParts:
             context.shared_counters.export(),
             monitor.errors,
             context.log.export(),
+            monitor.services.export(),
         )
         return MasterState(
             tuple(sorted(blocked)),
@@ -156,6 +158,7 @@ class MasterParts:
         context.shared_counters.restore(stats.shared_counters)
         context.monitor.samples.restore(stats.samples)
         context.monitor.metrics.restore(stats.metrics)
+        context.monitor.services.restore(stats.services)
         context.monitor.errors.update(stats.errors)
         context.bus.restore(stats.bus)
         context.log.restore(stats.events)

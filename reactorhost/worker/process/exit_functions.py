@@ -72,10 +72,12 @@ def children() -> list[int]:
     `multiprocessing`, which removes what its processes have left behind once the last of them has ended.
     """
     pids: list[int] = []
-    for path in Path("/proc/self/task").glob("*/children"):
-        # The thread may have ended since.
-        with contextlib.suppress(OSError):
-            pids += map(int, path.read_text().split())
+    # Without a free descriptor none is found.
+    with contextlib.suppress(OSError):
+        for path in Path("/proc/self/task").glob("*/children"):
+            # The thread may have ended since.
+            with contextlib.suppress(OSError):
+                pids += map(int, path.read_text().split())
     tracker = getattr(sys.modules.get("multiprocessing.resource_tracker"), "_resource_tracker", None)
     return [pid for pid in pids if pid != getattr(tracker, "_pid", None) and not _is_detached(pid)]
 

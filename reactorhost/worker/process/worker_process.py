@@ -9,6 +9,7 @@ from typing import NoReturn
 
 from reactorhost.logs import EventLog
 from reactorhost.reactor import Reactor
+from reactorhost.system.descriptor_reserve import DescriptorReserve
 from reactorhost.system.fork import ForkRegistry
 from reactorhost.worker.process.alarm import Alarm
 from reactorhost.worker.process.end_signals import EndSignals
@@ -16,6 +17,8 @@ from reactorhost.worker.process.exit_functions import run_exit_functions
 from reactorhost.worker.process.forked_children import ForkedChildren
 
 _EXIT_ALARM_SECONDS = 0.5
+# To find the processes of plugins, in two threads, although the plugins have left no descriptor.
+_EXIT_DESCRIPTORS = 2
 
 
 class WorkerProcess:
@@ -26,6 +29,7 @@ class WorkerProcess:
         fork_registry: what a child closes that a plugin forks.
     """
 
+    _descriptors: DescriptorReserve
     _end_signals: EndSignals
     _forked_children: ForkedChildren
 
@@ -44,6 +48,7 @@ class WorkerProcess:
         master_pid: int,
     ) -> None:
         """Call back, from the loop, for TERM and QUIT, and release the children that plugins fork, from now on."""
+        self._descriptors = DescriptorReserve(self.fork_registry, _EXIT_DESCRIPTORS)
         self._reactor.watch_signals({signal.SIGTERM: on_term, signal.SIGQUIT: on_quit}, self._signal_arrived)
         # After `watch_signals`, because it replaces the handler of TERM: see there.
         self.alarm.end_when_stuck(stop_seconds, master_pid)
@@ -67,6 +72,7 @@ class WorkerProcess:
         """Run the exit functions of plugins, and end their processes, within `seconds`."""
         # C code that holds the interpreter's lock stops the thread that keeps the time too.
         self.alarm.end_in(seconds + _EXIT_ALARM_SECONDS)
+        self._descriptors.close()
         run_exit_functions(seconds, self._log)
 
     def _signal_arrived(self, number: int) -> None:

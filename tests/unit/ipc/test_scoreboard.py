@@ -175,6 +175,8 @@ def test_counts_of_addresses_that_another_version_made_end() -> None:
     assert state.addresses is not None
     read, write = os.pipe()
     other = Scoreboard(2, _duplicated(replace(state, addresses=replace(state.addresses, rows=4, descriptor=write))))
+    assert os.fstat(write)
+    other.close_unused()
     with open(read, "rb") as end:
         assert end.read() == b"", "the file is closed"
     assert other.export().addresses is None

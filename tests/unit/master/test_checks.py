@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 import resource
 from pathlib import Path
 
 import pytest
 
 from reactorhost.config.resolve import resolve
-from reactorhost.errors import BootError
+from reactorhost.errors import BootError, ReactorhostError
 from reactorhost.master.checks import check_settings
 
 
@@ -44,3 +45,13 @@ def test_an_endpoint_that_other_machines_reach_is_a_warning(tmp_path: Path, admi
     settings = resolve({"plugins": ("echo",), "admin": admin}, {}, tmp_path)
     expected = ["admin is tcp://0.0.0.0:0: other machines reach it, without password and TLS"]
     assert check_settings(settings) == (expected if warns else [])
+
+
+def test_code_is_watched_only_if_the_library_is_installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    flags = {"plugins": ("echo",), "reload_on_change": True}
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ReactorhostError, match="needs watchfiles, which is not installed") as refused:
+        check_settings(resolve(flags, {}, tmp_path))
+    assert refused.value.hint is not None
+    assert "pip install watchfiles" in refused.value.hint
+    check_settings(resolve({"plugins": ("echo",)}, {}, tmp_path))

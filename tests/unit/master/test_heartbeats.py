@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from types import SimpleNamespace
 from unittest.mock import Mock
@@ -24,6 +25,7 @@ class Watched:
         planner.slots[0] = Slot(0)
         planner.forked(7, 0, 1, self.now)
         planner.ready(7, self.now)
+        self.planner = planner
         self.worker = planner.workers[7]
         self.heartbeats = {7: self.now}
         self.log, self.reactor, self.supervisor = Mock(), Mock(), Mock()
@@ -76,3 +78,10 @@ def test_a_worker_that_is_blocked_again_and_again_is_logged_once_a_minute(watche
     watched.now += 10.0
     watched.check(1.5)
     watched.log.warning.assert_called_with("worker_blocked", slot=0, pid=7, seconds=1.5, suppressed=4)
+
+
+def test_a_worker_at_a_breakpoint_is_not_reported(watched: Watched) -> None:
+    planner = watched.planner
+    planner.settings = dataclasses.replace(planner.settings, debug=True)
+    watched.check(60.0)
+    assert watched.logged() == []

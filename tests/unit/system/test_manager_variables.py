@@ -33,13 +33,14 @@ def test_variables_are_removed_and_all_others_stay() -> None:
         "NOTIFY_SOCKET": "/run/notify",
         "WATCHDOG_USEC": "3000000",
         "WATCHDOG_PID": str(PID),
+        "FDSTORE": "64",
         "LISTEN_FDS": "0",
         "LISTEN_PID": str(PID),
         "LISTEN_FDNAMES": "",
         "HOME": "/root",
     }
     variables = ManagerVariables.remove_from(environ, PID)
-    assert variables == ManagerVariables("/run/notify", 3.0)
+    assert variables == ManagerVariables("/run/notify", 3.0, most_stored=64)
     assert environ == {"HOME": "/root"}
 
 
@@ -55,6 +56,7 @@ def test_variables_are_removed_and_all_others_stay() -> None:
         ({"WATCHDOG_USEC": "0"}, ManagerVariables()),
         ({"WATCHDOG_USEC": "often"}, ManagerVariables()),
         ({"WATCHDOG_USEC": "-1"}, ManagerVariables()),
+        ({"FDSTORE": "many"}, ManagerVariables()),
         ({"LISTEN_FDS": "2", "LISTEN_PID": "1"}, ManagerVariables()),
         ({"LISTEN_FDS": "2"}, ManagerVariables()),
         ({"LISTEN_FDS": "two", "LISTEN_PID": str(PID)}, ManagerVariables()),
@@ -85,7 +87,7 @@ def test_descriptors_have_their_names_and_are_not_inherited(
 
 
 def test_the_next_program_of_the_process_finds_the_same() -> None:
-    variables = ManagerVariables("/run/notify", 1.5)
+    variables = ManagerVariables("/run/notify", 1.5, most_stored=8)
     environ = variables.notify_variables(PID)
     assert ManagerVariables.remove_from(environ, PID) == variables
     assert ManagerVariables().notify_variables(PID) == {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from signal import SIGABRT, SIGKILL, SIGQUIT
 from unittest.mock import Mock
 
@@ -29,6 +30,7 @@ from reactorhost.master.plan.actions import (
 )
 from reactorhost.master.plan.operations import ReloadState
 from reactorhost.master.plan.planner import ExitKind, HostState, Planner
+from reactorhost.master.plan.recycle_limits import Usage
 from reactorhost.master.plan.slot import SlotState
 from reactorhost.master.plan.worker_table import WorkerState
 
@@ -676,6 +678,18 @@ class AnySequence(RuleBasedStateMachine):
             self.host.start_reload()
 
     @precondition(lambda self: self.host.planner.state is HostState.RUNNING)
+    @rule(messages=strategies.integers(0, 100))
+    def workers_reach_a_limit(self, messages: int) -> None:
+        planner = self.host.planner
+        limited = replace(planner.settings, max_messages_per_worker=100)
+        usage = dict.fromkeys(planner.workers, Usage(None, 0, messages))
+        due = planner.recycle_limits.due(usage, limited, self.host.now)
+        starting = any(planner.table.in_slot(slot, WorkerState.STARTING) for slot in planner.scaling.wanted())
+        assert len(due) <= (0 if starting or planner.reload.running or messages < 90 else 1)
+        for excess in due:
+            planner.recycle(excess.worker.pid, Mock())
+
+    @precondition(lambda self: self.host.planner.state is HostState.RUNNING)
     @rule(workers=strategies.integers(1, 5))
     def it_is_scaled(self, workers: int) -> None:
         self.host.planner.scaling.request(workers)
@@ -816,3 +830,16 @@ def test_every_wanted_slot_ends_up_ready(target: int) -> None:
     host.running()
     assert host.planner.scaling.ready_slots() == target
     assert host.planner.scaling.reached()
+
+
+def test_slots_whose_sockets_were_kept_are_served_before_their_workers_are_ready() -> None:
+    supervisor = FakeSupervisor(2)
+    supervisor.planner.scaling.resume({0, 1}, {256: frozenset({"default"})}, supervisor.now + 65.0)
+    # Nothing is opened: both have sockets.
+    assert supervisor.settle() == [Spawn(0, 1)]
+    pid = supervisor.ready(0)
+    assert {action for action in supervisor.done if isinstance(action, Adopt)} == {Adopt(1, pid), Adopt(256, pid)}
+    supervisor.ready(1)
+    assert Release(1, pid) in supervisor.done
+    assert 256 in supervisor.planner.slots
+    assert supervisor.expire(65.0) == [Retire(256, pid)]

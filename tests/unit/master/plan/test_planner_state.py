@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
 
 from fake_supervisor import FakeSupervisor
 from planner_settings import host_settings
+from reactorhost.config.resolve import resolve
+from reactorhost.config.settings import Settings
+from reactorhost.config.worker_count import WorkerRange
 from reactorhost.errors import ReactorhostError
+from reactorhost.ipc.typed_json import from_json, to_json
 from reactorhost.master.plan import planner_state
+from reactorhost.master.plan.autoscale import AutoscaleRecord, Step
 from reactorhost.master.plan.planner import Planner
 from reactorhost.master.plan.slot import SlotState
 
@@ -58,6 +65,37 @@ def test_a_changed_number_of_workers_counts_and_else_what_an_operator_has_reques
     assert planner.scaling.target == target
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "wanted"),
+    [("1-4", "1-4", (3, None)), ("1-4", "1-2", (2, "1-2")), ("1-4", "4-8", (4, "4-8")), ("1-4", "2", (2, None))],
+)
+def test_a_number_that_an_operator_has_fixed_stays_unless_the_setting_was_changed(
+    before: str, after: str, wanted: tuple[int, str | None]
+) -> None:
+    host = FakeSupervisor(1)
+    host.planner = Planner(workers_setting(before))
+    host.planner.autoscale.range = None
+    host.planner.scaling.request(3)
+    document = to_json(planner_state.export(host.planner))
+    planner = Planner(workers_setting(after))
+    planner_state.restore(planner, from_json(planner_state.PlannerState, json.loads(json.dumps(document))))
+    limits = planner.autoscale.range
+    assert (planner.scaling.target, None if limits is None else str(limits)) == wanted
+
+
+def workers_setting(workers: str) -> Settings:
+    return resolve({"plugins": ("echo",), "workers": workers}, {}, Path("/"), uid=1000)
+
+
+def test_a_host_that_follows_its_load_remembers_how_patient_it_has_become() -> None:
+    planner = Planner(workers_setting("1-4"))
+    record = AutoscaleRecord(WorkerRange(1, 4), Step(2, "use 90%"), 90.0, 2, 95.0, 90.0, 80.0, 240.0)
+    planner.autoscale.restore(record)
+    other = Planner(workers_setting("1-4"))
+    planner_state.restore(other, planner_state.export(planner))
+    assert other.autoscale.export() == record
+
+
 def test_a_host_is_idle_between_operations() -> None:
     host = FakeSupervisor(2)
     assert not planner_state.is_idle(host.planner)
@@ -86,6 +124,16 @@ EXPORTED = {
     "leadership": {"state", "since", "_pid", "_why"},
     "recycling": {"backoff"},
     "recycle_limits": {"recycled", "_shares"},
+    "autoscale": {
+        "range",
+        "step",
+        "step_at",
+        "_wanted",
+        "_held_until",
+        "_grown_at",
+        "_shrunk_at",
+        "_patience",
+    },
 }
 LEFT_OUT = {
     # `table` is the two mappings; RUNNING is the only state in which it is idle; what is configured is read again.
@@ -107,8 +155,21 @@ LEFT_OUT = {
     "recycling": {"_requests"},
     "stopping": {"_begin_at", "_end_at", "_at_once"},
     "recycle_limits": {"_jitter"},
+    # It begins with samples of its own.
+    "autoscale": {"load", "_sampled_at", "_growth", "_calm_since", "_peak"},
 }
-PARTS = ("reload", "recycling", "limits", "scaling", "adoption", "overload", "leadership", "stopping", "recycle_limits")
+PARTS = (
+    "reload",
+    "recycling",
+    "limits",
+    "scaling",
+    "adoption",
+    "overload",
+    "leadership",
+    "stopping",
+    "recycle_limits",
+    "autoscale",
+)
 
 
 @pytest.mark.parametrize("name", ["planner", *PARTS])

@@ -16,7 +16,7 @@ from reactorhost.ipc.typed_json import from_json, to_json
 from reactorhost.master.stats.bus_monitor import BusMonitor, BusMonitorState
 from reactorhost.master.stats.ended_workers import ExitReason
 from reactorhost.master.stats.events import EventRing, EventsState
-from reactorhost.master.stats.plugin_metrics import MetricsState, PluginMetrics
+from reactorhost.master.stats.reported_metrics import MetricsState, ReportedMetrics
 from reactorhost.master.stats.samples import Samples, SamplesState
 from reactorhost.master.stats.shared_counters import SharedCounterRows
 from reactorhost.master.workers.exit_report import Sample
@@ -86,7 +86,7 @@ def test_the_totals_that_another_version_did_not_have_are_zero() -> None:
 
 
 def test_the_metrics_of_plugins_continue() -> None:
-    before, after = PluginMetrics(), PluginMetrics()
+    before, after = ReportedMetrics(), ReportedMetrics()
     before.update(1, {"counters": {"echo": {"hits": 3}}, "gauges": {"echo": {"open": 1.5}}})
     before.update(2, {"counters": {"echo": {"hits": 4}}, "gauges": {}})
     before.worker_ended(2)
@@ -149,7 +149,7 @@ def test_workers_that_use_the_bus_are_introduced_to_later_ones() -> None:
 # What is exported, and what need not be.
 ATTRIBUTES: dict[type, tuple[set[str], set[str]]] = {
     Samples: ({"past", "ended", "regular_since", "_points", "_newest_wall", "_workers"}, set()),
-    PluginMetrics: ({"_counters", "_gauges", "_ended"}, set()),
+    ReportedMetrics: ({"_counters", "_gauges", "_ended"}, set()),
     # The points are those of two seconds.
     BusMonitor: ({"_used", "_backends", "_logged", "_dropped"}, {"_pool", "_past", "_log", "_points", "_lines"}),
     SharedCounterRows: ({"_rows"}, {"_pool", "_cells", "_log", "_lines"}),

@@ -194,6 +194,12 @@ def test_the_store_has_room_for_the_sockets_of_all_slots() -> None:
     assert int(value(text, "FileDescriptorStoreMax")) >= 100 * 4 + 1
 
 
+@pytest.mark.parametrize(("version", "variables"), [(253, ["FDSTORE=64"]), (254, [])])
+def test_the_host_learns_of_the_store_from_a_variable(version: int, variables: list[str]) -> None:
+    text = plan(version=version).service()
+    assert (value(text, "FileDescriptorStoreMax"), values(text, "Environment")) == ("64", variables)
+
+
 def test_a_socket_unit_binds_each_address() -> None:
     text = plan("tcp://*:443", "udp://127.0.0.1:53", "unix:///run/x", "unix://@y", unix_owner="a:b").socket()
     assert values(text, "ListenStream") == ["0.0.0.0:443", "[::]:443", "/run/x", "@y"]

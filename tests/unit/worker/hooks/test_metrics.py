@@ -16,7 +16,7 @@ from reactorhost import hookimpl
 from reactorhost.api.counter import Counter
 from reactorhost.ipc.jsonlines import Message
 from reactorhost.ipc.messages import MAX_METRICS
-from reactorhost.master.stats.plugin_metrics import PluginMetrics
+from reactorhost.master.stats.reported_metrics import ReportedMetrics
 from reactorhost.plugins.chain import resolve_worker
 from reactorhost.plugins.loading import load_object
 from reactorhost.reactor.timers import Timers
@@ -167,12 +167,12 @@ def test_changes_are_reported_once_a_second_and_at_the_end() -> None:
     assert sent == [{"report": "stats", "counters": {"made": {"hits": 3}}, "gauges": {}}]
 
 
-def report(pid: int, metrics: PluginMetrics, counters: dict[str, float], gauges: dict[str, float]) -> None:
+def report(pid: int, metrics: ReportedMetrics, counters: dict[str, float], gauges: dict[str, float]) -> None:
     metrics.update(pid, {"counters": {"made": counters}, "gauges": {"made": gauges}})
 
 
 def test_counters_of_ended_workers_are_kept_and_gauges_are_not() -> None:
-    metrics = PluginMetrics()
+    metrics = ReportedMetrics()
     report(1, metrics, {"hits": 5}, {"size": 7})
     report(2, metrics, {"hits": 6}, {"size": 8})
     assert metrics.of("made") == {"hits": 11, "size": 15}
@@ -184,7 +184,7 @@ def test_counters_of_ended_workers_are_kept_and_gauges_are_not() -> None:
 
 
 def test_names_that_change_with_every_reload_do_not_accumulate_in_the_master() -> None:
-    metrics = PluginMetrics()
+    metrics = ReportedMetrics()
     for generation in range(100):
         report(generation, metrics, {"kept": 1, **{f"g{generation}.n{at}": at for at in range(49)}}, {})
         metrics.worker_ended(generation)
@@ -195,7 +195,7 @@ def test_names_that_change_with_every_reload_do_not_accumulate_in_the_master() -
 @settings(max_examples=50)
 @given(st.lists(st.tuples(st.integers(1, 4), st.booleans(), st.integers(0, 9)), max_size=60))
 def test_a_sum_of_counters_never_decreases(steps: list[tuple[int, bool, int]]) -> None:
-    metrics = PluginMetrics()
+    metrics = ReportedMetrics()
     counted: dict[int, int] = {}
     before = 0
     for pid, ends, more in steps:

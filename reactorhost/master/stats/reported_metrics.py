@@ -1,9 +1,12 @@
-"""The metrics of plugins over all workers: sums of counters since the start, and sums of the live workers' gauges."""
+"""Metrics that workers report: sums of counters since the start, and sums of the live workers' gauges.
+
+They are those of plugins, or of services.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from reactorhost.ipc.jsonlines import Message
 from reactorhost.ipc.messages import MAX_METRICS, Values
@@ -11,15 +14,15 @@ from reactorhost.ipc.messages import MAX_METRICS, Values
 
 @dataclass(frozen=True, slots=True)
 class MetricsState:
-    """The metrics by process id and plugin, and the counters of workers that have ended by plugin."""
+    """The metrics by process id and owner, and the counters of workers that have ended by owner."""
 
-    counters: dict[int, dict[str, Values]]
-    gauges: dict[int, dict[str, Values]]
-    ended: dict[str, Values]
+    counters: dict[int, dict[str, Values]] = field(default_factory=dict)
+    gauges: dict[int, dict[str, Values]] = field(default_factory=dict)
+    ended: dict[str, Values] = field(default_factory=dict)
 
 
-class PluginMetrics:
-    """The newest metrics of every worker, and the counters of the workers that ended.
+class ReportedMetrics:
+    """The newest metrics of every worker by owner, which is a plugin or a service, and the counters of ended workers.
 
     A plugin chooses its names, and a reload may bring other ones: their number is limited here too, or they would pile
     up for as long as the master runs.
@@ -39,30 +42,30 @@ class PluginMetrics:
         self._counters, self._gauges, self._ended = state.counters, state.gauges, state.ended
 
     def update(self, pid: int, message: Message) -> None:
-        """Replace the metrics of the plugins that a report contains."""
+        """Replace the metrics of the owners that a report contains."""
         self._counters.setdefault(pid, {}).update(message["counters"])
         self._gauges.setdefault(pid, {}).update(message["gauges"])
 
     def worker_ended(self, pid: int) -> None:
         """Keep the counters of a worker that ended."""
         self._gauges.pop(pid, None)
-        for plugin, counters in self._counters.pop(pid, {}).items():
+        for owner, counters in self._counters.pop(pid, {}).items():
             # The newest worker's names come first: those of code that was replaced long ago are dropped.
-            total = _sum((counters, self._ended.get(plugin, {})))
-            self._ended[plugin] = dict(list(total.items())[:MAX_METRICS])
+            total = _sum((counters, self._ended.get(owner, {})))
+            self._ended[owner] = dict(list(total.items())[:MAX_METRICS])
 
-    def of(self, plugin: str) -> Values:
-        """Return the metrics of a plugin over all workers, by name."""
-        kept = dict(list({**self.gauges(plugin), **self.counters(plugin)}.items())[: 2 * MAX_METRICS])
+    def of(self, owner: str) -> Values:
+        """Return the metrics of an owner over all workers, by name."""
+        kept = dict(list({**self.gauges(owner), **self.counters(owner)}.items())[: 2 * MAX_METRICS])
         return dict(sorted(kept.items()))
 
-    def counters(self, plugin: str) -> Values:
-        """Return the counters of a plugin, with those of workers that ended."""
-        return _sum(each.get(plugin, {}) for each in (*self._counters.values(), self._ended))
+    def counters(self, owner: str) -> Values:
+        """Return the counters of an owner, with those of workers that ended."""
+        return _sum(each.get(owner, {}) for each in (*self._counters.values(), self._ended))
 
-    def gauges(self, plugin: str) -> Values:
-        """Return the gauges of a plugin over the live workers."""
-        return _sum(each.get(plugin, {}) for each in self._gauges.values())
+    def gauges(self, owner: str) -> Values:
+        """Return the gauges of an owner over the live workers."""
+        return _sum(each.get(owner, {}) for each in self._gauges.values())
 
 
 def _sum(many: Iterable[Values]) -> Values:
