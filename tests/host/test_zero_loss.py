@@ -274,7 +274,6 @@ def test_a_slot_that_left_can_be_reused(live_host: Hosts, retired: bool, nothing
 
 STUCK = """
 from pathlib import Path
-from typing import Any
 
 slot = None
 
