@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import random
+import signal
 import sys
 import tempfile
 import time
@@ -52,6 +53,8 @@ def main() -> int:
     parser.add_argument("--replay", type=Path, metavar="JOURNAL", help="carry out the steps of a journal")
     parser.add_argument("--folder", type=Path, help="where log and journal stay; default: a temporary one")
     options = parser.parse_args()
+    # So that the host and the clients are ended too.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(1))
     os.environ[TOKEN] = uuid.uuid4().hex
     folder = options.folder or Path(tempfile.mkdtemp(prefix="reactorhost-chaos-"))
     folder.mkdir(parents=True, exist_ok=True)

@@ -37,6 +37,7 @@ _BROKEN_EVENTS = frozenset({"worker_not_booted", "reload_failed"})
 _KILLED_EVENTS = frozenset({"worker_crashed", "reload_failed", "worker_not_booted"})
 _LOG_EVENTS = frozenset({"log_not_reopened"})
 _FILE_EVENTS = frozenset({"log_not_reopened", "workers_file_not_written"})
+_UPGRADE_EVENTS = frozenset({"upgrade_failed"})
 _SCARCE_EVENTS = _FILE_EVENTS | {
     "worker_not_forked",
     "action_failed",
@@ -113,6 +114,11 @@ class Actions:
 
     def _hup(self, step: Step) -> str:
         return self._signal_master(signal.SIGHUP)
+
+    def _usr2(self, step: Step) -> str:
+        # Its check fails while a plugin is broken or descriptors are scarce.
+        self._expect(_UPGRADE_EVENTS)
+        return self._signal_master(signal.SIGUSR2)
 
     def _ttin(self, step: Step) -> str:
         workers = sum(1 for _ in children(self._host.pid))

@@ -16,6 +16,7 @@ WEIGHTS: Mapping[str, int] = {
     "reload": 8,
     "usr1": 3,
     "hup": 3,
+    "usr2": 2,
     "kill": 8,
     "terminate": 4,
     "quit_worker": 2,

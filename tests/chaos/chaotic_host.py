@@ -29,6 +29,7 @@ _SETTLE_SECONDS = 60.0
 _TURN_SECONDS = 0.02
 _HELD_CONNECTIONS = 20
 _PROBE_SECONDS = 10.0
+_AGREEMENT_SECONDS = 20.0
 # Of requests that an action foils, such as a reload with a broken plugin. 2: a worker that has ended meanwhile.
 _STATUSES = (0, 1, 3, 4)
 _STATUSES_OF = {"recycle": (*_STATUSES, 2), "a second start": (6,)}
@@ -222,7 +223,7 @@ class ChaoticHost:
             return not last
 
         try:
-            self._wait(none_left, "agreement", 5.0)
+            self._wait(none_left, "agreement", _AGREEMENT_SECONDS)
         except ViolationError:
             raise ViolationError("\n".join(last)) from None
 

@@ -211,6 +211,8 @@ async def _idle(client: Client, reader: asyncio.StreamReader, writer: asyncio.St
     line = client.line(10)
     writer.write(line)
     await client.expect(reader, line)
+    if client.draining:
+        return
     reading = asyncio.ensure_future(reader.readuntil(b"\n"))
     pausing = asyncio.ensure_future(client.swarm.pausing.wait())
     await asyncio.wait((reading, pausing), timeout=random.random() * 8, return_when=asyncio.FIRST_COMPLETED)

@@ -89,7 +89,7 @@ def workers_setting(workers: str) -> Settings:
 
 def test_a_host_that_follows_its_load_remembers_how_patient_it_has_become() -> None:
     planner = Planner(workers_setting("1-4"))
-    record = AutoscaleRecord(WorkerRange(1, 4), Step(2, "use 90%"), 90.0, 90.0, 80.0, 240.0)
+    record = AutoscaleRecord(WorkerRange(1, 4), Step(2, "use 90%"), 90.0, 2, 95.0, 90.0, 80.0, 240.0)
     planner.autoscale.restore(record)
     other = Planner(workers_setting("1-4"))
     planner_state.restore(other, planner_state.export(planner))
