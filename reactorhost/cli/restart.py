@@ -49,6 +49,9 @@ def restart(as_json: bool, **flags: Any) -> None:
     document = client.request(location, "status")["document"]
     served = [address for service in document["services"] for address in service["addresses"]]
     try:
+        if reply.get("has_manager"):
+            what = f"{host} was started by a service manager, which would not know of the new one"
+            raise ReactorhostError(what, hint="restart it there, for example with: systemctl restart UNIT")
         environment = _checked(launch, [*served, *document.get("admin", ())], json)
     except (ReactorhostError, click.ClickException, click.exceptions.Exit):
         echo(f"{host} is not restarted and keeps serving", err=True)

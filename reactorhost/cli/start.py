@@ -86,7 +86,7 @@ def _serve(
 
     validate(settings, Problems(), starts=True)
     imported = ImportedCode()
-    launch = _launch(flags, directory, settings, imported)
+    launch = _launch(flags, directory, settings, manager, imported)
     run_host(settings, launch, manager, partial(run_worker, imported), on_started)
 
 
@@ -113,7 +113,7 @@ def _continue(handover: Handover, flags: dict[str, Any], manager: ManagerVariabl
     with resumption.falling_back():
         settings, _ = examine(resumption.load(), starts=True)
         imported = ImportedCode()
-        launch = _launch(flags, working_directory(), settings, imported)
+        launch = _launch(flags, working_directory(), settings, manager, imported)
         run_host(settings, launch, manager, partial(run_worker, imported), _ignore, resumption)
 
 
@@ -133,7 +133,9 @@ def _fill_standard_descriptors() -> None:
             os.open(os.devnull, os.O_RDWR)
 
 
-def _launch(flags: dict[str, Any], directory: Path, settings: Settings, imported: ImportedCode) -> Any:
+def _launch(
+    flags: dict[str, Any], directory: Path, settings: Settings, manager: ManagerVariables, imported: ImportedCode
+) -> Any:
     from reactorhost.master.admin.commands import Launch
     from reactorhost.master.checks import check_settings
 
@@ -151,6 +153,7 @@ def _launch(flags: dict[str, Any], directory: Path, settings: Settings, imported
         directory=str(directory),
         environment=environment,
         read_again=read_again,
+        has_manager=manager.notify_socket is not None or bool(manager.descriptors),
         imported=imported,
         terminal_gone=lambda: terminal is not None and _is_hung_up(terminal),
     )

@@ -63,6 +63,15 @@ def open_descriptors() -> int | None:
         return None
 
 
+def descriptors_of(pid: int) -> int | None:
+    """Return how many descriptors a process has open; None before Linux 6.2."""
+    try:
+        # Not a list of the directory, which takes long for a process with many connections. It is 0 on older kernels.
+        return os.stat(f"/proc/{pid}/fd").st_size or None
+    except OSError:
+        return None
+
+
 def waited_seconds(pid: int | Literal["self"] = "self") -> float:
     """Return how long the main thread of a process was ready to run so far and had no processor."""
     try:

@@ -42,6 +42,18 @@ def served(sock: socket.socket) -> bool:
         return False
 
 
+def is_over(sock: socket.socket) -> bool:
+    """Send one more byte; returns whether the host has ended the connection."""
+    sock.setblocking(False)
+    try:
+        sock.sendall(b"x")
+        return sock.recv(1) == b""
+    except BlockingIOError:
+        return False
+    except ConnectionError:
+        return True
+
+
 def test_the_connections_of_an_address_are_those_of_all_workers(live_host: Hosts, clients: ExitStack) -> None:
     host = live_host("--plugin", "echo", "--workers", "2", "--max-connections-per-address", "4", *UNUSED)
     assert host.log().count(" message_timeout_unused ") == 1, "not once for each worker"
@@ -140,6 +152,22 @@ def test_a_client_that_sends_slowly_is_disconnected_and_others_are_served(live_h
     assert read_exactly(idle, 5) == b"again"
     host.until(lambda status: status["limited"]["late_messages"] == 1)
     assert "message_timed_out" in host.log()
+
+
+def test_one_address_with_many_slow_connections_leaves_room_for_others(live_host: Hosts, clients: ExitStack) -> None:
+    limits = ("--max-connections", "20", "--max-connections-per-address", "10", "--message-timeout", "1s")
+    host = live_host("--plugin", "echo", "--workers", "1", "--framing", "lines", *limits)
+    attack = [connect(host, clients, "127.0.0.2") for _ in range(40)]
+    # Without its limit the attacker would have all 20.
+    host.until(lambda status: status["totals"]["accepted"] == 40)
+    assert host.status()["totals"]["connections"] == 10
+    while attack:
+        other = connect(host, clients)
+        other.sendall(b"hello\n")
+        assert read_exactly(other, 5) == b"hello"
+        other.close()
+        attack = [sock for sock in attack if not is_over(sock)]
+    host.until(lambda status: status["limited"]["late_messages"] == 10)
 
 
 def test_a_message_that_was_sent_in_time_survives_a_stall_of_the_worker(live_host: Hosts, clients: ExitStack) -> None:

@@ -17,7 +17,10 @@ def receive(connection, data):
 """
 
 
-def test_a_breakpoint_in_a_hook_is_on_the_terminal(write_plugin: Callable[..., str], tmp_path: Path) -> None:
+def test_a_breakpoint_in_a_hook_is_on_the_terminal(
+    write_plugin: Callable[..., str], tmp_path: Path, expected_errors: list[str]
+) -> None:
+    expected_errors.append("hook_failed")
     words = ("--plugin", write_plugin(PLUGIN), "--workers", "4", "--debug")
     with on_a_terminal(tmp_path, *words) as host:
         assert len(host.workers()) == 1
@@ -31,6 +34,14 @@ def test_a_breakpoint_in_a_hook_is_on_the_terminal(write_plugin: Callable[..., s
             host.until(lambda status: time.monotonic() - began > 2.0)
             host.type(b"c\n")
             assert client.recv(100) == b"HELLO"
+            # To leave the debugger is an exception in the hook, not the end of the worker.
+            before, host.screen = host.workers()[0]["pid"], b""
+            client.sendall(b"again")
+            host.wait_for_screen(b"(Pdb) ")
+            host.type(b"q\n")
+            host.until(lambda status: status["totals"]["hook_errors"] == 1)
+            assert host.workers()[0]["pid"] == before
+        assert "BdbQuit" in host.log()
         assert " warning " not in host.log()
         host.type(CTRL_C)
         assert host.process.wait(DEADLINE_SECONDS) == 0

@@ -109,6 +109,7 @@ def test_counters_survive_kills_upgrades_and_scaling(
     # What a killed worker has timed in its last quarter of a second is lost; all of it was older.
     assert [total(each, "reactorhost_receive_duration_seconds_count") for each in seen] == [0, 20, 20, 25, 25]
     assert total(seen[-1], "reactorhost_worker_exits_total", reason="crashed") == 2
+    assert total(seen[-1], "reactorhost_upgrades_total", result="succeeded") == 1
     assert total(seen[-1], "reactorhost_reloads_total", result="succeeded") == 1
     assert total(seen[-1], "reactorhost_worker_cpu_seconds_total") > 0
 

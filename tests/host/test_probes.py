@@ -41,20 +41,20 @@ def test_a_host_that_serves_is_alive_and_ready(live_host: Hosts) -> None:
     assert get(host, "/readyz") == (200, "the host is ready\n")
     status, body = get(host, "/status")
     assert (status, json.loads(body)["ready"]) == (200, True)
-    # Each worker has closed its copy: the endpoint ends with the master, whatever drains.
+
+
+def test_the_endpoint_ends_with_the_master_whatever_drains(live_host: Hosts, killed_masters: list[LiveHost]) -> None:
+    host = live_host("--plugin", "echo", "--workers", "1", *LOCAL)
+    killed_masters.append(host)
     (address,) = host.status()["admin"]
-    port = int(address.rpartition(":")[2])
-    assert listeners(host, port) == 1
-
-
-def listeners(host: LiveHost, port: int) -> int:
-    """Return how many processes of a host have a socket that listens on a port."""
-    lines = Path("/proc/net/tcp").read_text().splitlines()
-    rows = (line.split() for line in lines[1:])
-    inodes = {f"socket:[{row[9]}]" for row in rows if row[3] == "0A" and int(row[1].rpartition(":")[2], 16) == port}
-    pids = [host.pid, *(worker["pid"] for worker in host.workers())]
-    files = ({str(path.readlink()) for path in Path(f"/proc/{pid}/fd").iterdir()} for pid in pids)
-    return sum(not inodes.isdisjoint(links) for links in files)
+    with host.connect() as client:
+        assert answers(client)
+        host.signal(signal.SIGKILL)
+        host.wait()
+        # The worker serves its client, and has no copy of the listener.
+        assert answers(client)
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2])), timeout=DEADLINE_SECONDS)
 
 
 def test_a_stop_is_announced_before_it_begins(live_host: Hosts, tmp_path: Path) -> None:

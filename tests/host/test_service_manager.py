@@ -49,6 +49,8 @@ def test_start_reload_and_stop_are_notified(live_host: Hosts, manager: ServiceMa
     assert int(manager.until_key("RELOADING")["MONOTONIC_USEC"]) > 0
     manager.until_key("READY")
     assert host.status()["generation"] == 2
+    refused = host.command("restart")
+    assert (refused.returncode, "systemctl restart" in refused.stderr) == (1, True)
     assert host.stop() == 0
     manager.until_key("STOPPING")
     assert manager.keys() == ["READY", "RELOADING", "READY", "STOPPING"]
@@ -122,15 +124,19 @@ def test_clients_of_a_passed_socket_wait_there_while_no_host_runs(activate: Acti
             assert answers(between)
 
 
-def test_all_workers_accept_from_a_passed_socket_also_after_a_reload(activate: Activate) -> None:
+def test_every_worker_accepts_from_a_passed_socket_also_after_a_reload(activate: Activate) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         host = activate({"web": listener}, "--plugin", "echo", "--workers", "2", "--listen", "fd://web")
         assert host.command("reload").returncode == 0
-        clients = [socket.create_connection(listener.getsockname()) for _ in range(20)]
-        assert all(answers(client) for client in clients)
-        host.until(lambda status: min(each["connections"] for each in status["workers"]) > 0, "clients of both workers")
-        for client in clients:
-            client.close()
+        host.until(lambda status: len(status["workers"]) == 2, "the end of the old workers")
+        for worker in host.workers():
+            # Then only the other one can accept.
+            os.kill(worker["pid"], signal.SIGSTOP)
+            try:
+                with socket.create_connection(listener.getsockname(), DEADLINE_SECONDS) as client:
+                    assert answers(client)
+            finally:
+                os.kill(worker["pid"], signal.SIGCONT)
 
 
 def test_passed_unix_and_udp_sockets_are_served_and_stay(activate: Activate, tmp_path: Path) -> None:
@@ -158,7 +164,7 @@ def test_what_is_passed_and_not_used_is_logged_and_closed(activate: Activate) ->
     with socket.create_server(("127.0.0.1", 0)) as listener, os.fdopen(writer, "wb"), os.fdopen(reader, "rb") as pipe:
         passed: dict[str, Any] = {"spare": listener, "pipe": pipe}
         host = activate(passed, "--plugin", "echo", "--listen", "tcp://127.0.0.1:0")
-        host.wait_for_log('name=pipe address="not a listening socket"')
+        host.wait_for_log('socket=pipe address="not a listening socket"')
         address = f"tcp://127.0.0.1:{listener.getsockname()[1]}"
         assert f"socket_not_used master={host.pid} descriptor=3 socket=spare address={address}" in host.log()
         links = [os.readlink(f"/proc/{host.pid}/fd/{number}") for number in os.listdir(f"/proc/{host.pid}/fd")]
@@ -278,3 +284,20 @@ def test_a_store_that_is_full_is_logged(live_host: Hosts, manager: ServiceManage
     assert len(stored(manager)) == 3
     host.wait_for_log("socket_store_full")
     assert host.log().count("socket_store_full") == 1
+
+
+def test_the_next_program_of_the_master_notifies_and_stores(
+    live_host: Hosts, manager: ServiceManager, storing: dict[str, str]
+) -> None:
+    host = live_host("--plugin", "echo", "--workers", "2", environment={**storing, "WATCHDOG_USEC": "400000"})
+    manager.until_key("READY")
+    names = set(manager.stored)
+    assert host.command("upgrade").returncode == 0
+    manager.until_key("MAINPID", str(host.pid))
+    manager.until_key("RELOADING")
+    manager.until_key("READY")
+    manager.until_key("WATCHDOG")
+    assert set(manager.stored) == names
+    assert host.stop() == 0
+    manager.until_key("STOPPING")
+    assert manager.keys() == ["READY", "RELOADING", "READY", "STOPPING"]

@@ -90,6 +90,7 @@ def test_a_daemon_upgrades_by_signal_and_again(daemon: Daemons) -> None:
     host.wait()
 
 
+@pytest.mark.timeout(900)
 def test_upgrades_lose_no_connection(
     live_host: Hosts, new_installation: NewInstallation, soak: bool, measurement: Callable[[str], None]
 ) -> None:

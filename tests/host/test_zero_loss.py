@@ -7,8 +7,10 @@ import os
 import signal
 import socket
 from collections.abc import Callable
+from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -76,14 +78,18 @@ def test_workers_that_reach_a_limit_are_replaced_without_loss(
 ) -> None:
     host = live_host("--plugin", "echo", "--workers", "2", "--max-connections-per-worker", "50")
     first = {worker["pid"] for worker in host.workers()}
-    wanted = 100 if soak else 3
     with Load(host.address()) as load:
-        while host.status()["recycled"]["max_connections_per_worker"] < wanted:
-            load.more(200)
+        for number in range(1, 101 if soak else 4):
+            host.until(partial(was_replaced, number), f"replacement {number}")
         nothing_lost(host, load.stop())
-    assert first.isdisjoint(worker["pid"] for worker in host.workers())
+    assert first != {worker["pid"] for worker in host.workers()}
     assert "worker_recycled" in host.log()
     assert all(slot["restarts"] == 0 for slot in host.status()["slots"])
+
+
+def was_replaced(times: int, status: dict[str, Any]) -> bool:
+    recycled: int = status["recycled"]["max_connections_per_worker"]
+    return recycled >= times
 
 
 PROTOCOL = """

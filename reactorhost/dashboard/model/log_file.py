@@ -39,7 +39,7 @@ def open_log(path: Path) -> IO[bytes]:
 def last_records(file: IO[bytes], count: int | None, wanted: LogFilter) -> Iterator[LogRecord]:
     """Yield the last `count` records that a filter admits, or all; the file is then at the end of what was read."""
     if count is None:
-        yield from filter(wanted.admits, records(_lines(file, 0)))
+        yield from filter(wanted.admits, records(_lines(file, 0), wanted))
         return
     end = os.fstat(file.fileno()).st_size
     window = _FIRST_WINDOW_BYTES
@@ -47,7 +47,7 @@ def last_records(file: IO[bytes], count: int | None, wanted: LogFilter) -> Itera
         start = max(0, end - window)
         found: deque[LogRecord] = deque(maxlen=count)
         oldest = ""
-        for record in records(_lines(file, start)):
+        for record in records(_lines(file, start), wanted):
             oldest = oldest or record.time
             if wanted.admits(record):
                 found.append(record)

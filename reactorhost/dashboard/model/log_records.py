@@ -19,6 +19,7 @@ _LINE = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z) (\w+) (.*)")
 _CONTEXT = re.compile(r" (?:master=\d+|worker=\d+ slot=\d+)(?= |$)")
 _PAIR = re.compile(r' ([^\s="\\]+)=("(?:[^"\\]|\\.)*"|[^\s"=\\]+)')
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d{0,15})(?:\.\d+)?")
+_LEVELS = {name.lower(): number for name, number in logging.getLevelNamesMapping().items()}
 _PLUGIN_LOGGER = "reactorhost.plugin."
 
 
@@ -78,17 +79,29 @@ class LogFilter:
         """Return whether a record is shown."""
         if not record.time:
             return self == LogFilter()
-        if self.level is not None and _number(record.level) < _number(self.level):
+        if not self.may_admit(record.time, record.level, None):
             return False
         if self.plugin is not None and self.plugin not in _plugins_of(record):
             return False
-        if self.slot is not None and record.fields.get("slot") != self.slot:
+        return self.slot is None or record.fields.get("slot") == self.slot
+
+    def may_admit(self, time: str, level: str, line: str | None) -> bool:
+        """Return False if an event cannot be shown, which is known before its fields are parsed."""
+        if self.level is not None and _number(level) < _number(self.level):
             return False
-        return self.since is None or record.time >= self.since
+        if self.since is not None and time < self.since:
+            return False
+        return line is None or ((self.plugin or "") in line and (self.slot is None or str(self.slot) in line))
 
 
-def records(lines: Iterable[str | None]) -> Iterator[LogRecord]:
-    """Yield the records of lines without line ends; None stands for a moment in which no line follows."""
+ANY = LogFilter()
+
+
+def records(lines: Iterable[str | None], wanted: LogFilter = ANY) -> Iterator[LogRecord]:
+    """Yield the records of lines without line ends; None stands for a moment in which no line follows.
+
+    Of a record that `wanted` does not admit, the fields may be missing: to parse them takes most of the time.
+    """
     record: LogRecord | None = None
     for line in lines:
         if record is not None and line is not None and line.startswith(_INDENT) and record.time and not record.is_json:
@@ -97,18 +110,20 @@ def records(lines: Iterable[str | None]) -> Iterator[LogRecord]:
             continue
         if record is not None:
             yield record
-        record = None if line is None else _record(line)
+        record = None if line is None else _record(line, wanted)
     if record is not None:
         yield record
 
 
-def _record(line: str) -> LogRecord:
+def _record(line: str, wanted: LogFilter) -> LogRecord:
     if line.startswith("{"):
         return _from_json(line)
     match = _LINE.fullmatch(line)
     if match is None:
         return LogRecord([line])
     time, level, rest = match.groups()
+    if not wanted.may_admit(time, level, line):
+        return LogRecord([line], time, level, rest)
     # The last that is followed by fields only: text of a plugin may look like the context.
     for context in reversed(list(_CONTEXT.finditer(rest))):
         fields = _fields(rest, context.start())
@@ -155,7 +170,7 @@ def _value(text: str) -> object:
 
 
 def _number(level: str) -> int:
-    return logging.getLevelNamesMapping().get(level.upper(), 0)
+    return _LEVELS.get(level, 0)
 
 
 def _plugins_of(record: LogRecord) -> set[object]:

@@ -57,12 +57,14 @@ _SERVING = (WorkerState.READY, WorkerState.DRAINING, WorkerState.STOPPING)
 class Launch:
     """How this host was started, for `restart`, for a reload and for reading the configuration again.
 
-    `directory` may lead through a link that has been moved since: a reload enters it anew.
+    `directory` may lead through a link that has been moved since: a reload enters it anew. With `has_manager` a service
+    manager started it, which also has to restart it.
     """
 
     arguments: tuple[str, ...]
     directory: str
     environment: dict[str, str]
+    has_manager: bool
     read_again: Callable[[], Settings]
     imported: ImportedCode
     terminal_gone: Callable[[], bool]
@@ -223,6 +225,7 @@ class AdminCommands:
             environment=self.launch.environment | {name: os.environ[name] for name in names if name in os.environ},
             daemon=self.context.planner.settings.daemon,
             prefix=sys.prefix,
+            has_manager=self.launch.has_manager,
         )
 
     def _reopen_logs(self, session: Session | None = None) -> None:

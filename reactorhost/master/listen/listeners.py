@@ -43,7 +43,7 @@ from reactorhost.config.service import Service
 from reactorhost.config.settings import Settings
 from reactorhost.errors import ReactorhostError
 from reactorhost.ipc.status import ListenerStatus
-from reactorhost.master.listen import bind, reuseport_filter
+from reactorhost.master.listen import bind
 from reactorhost.master.listen.listeners_state import (
     ListenersState,
     SocketReference,
@@ -339,22 +339,4 @@ class Listeners:
         return self.steered
 
     def _steer(self, group: Group, *excluded: int) -> bool:
-        """Let the kernel choose among the sockets of slots that stay; the numbers in `excluded` are left out too."""
-        order = group.order
-        leaving = {index for index, each in enumerate(order) if each.slot in self._leaving}
-        # Datagrams need no room, and the program would spread those of one client over all slots.
-        slots = () if group.scheme == "udp" else self._full
-        full = {index for index, each in enumerate(order) if each.slot in slots}
-        if len(leaving.union(full, excluded)) == len(order):
-            full = set()
-        if not leaving and not full:
-            if group.steered:
-                group.steered = not reuseport_filter.detach(order[0].socket)
-            return True
-        left_out = sorted(leaving.union(full, excluded))
-        if len(left_out) == len(order):
-            # No socket would be left for the program to return.
-            return False
-        # Any socket will do: the kernel keeps the program with the group.
-        group.steered = reuseport_filter.attach(order[0].socket, len(order), left_out)
-        return group.steered or not leaving
+        return group.steer(self._leaving, self._full, excluded)

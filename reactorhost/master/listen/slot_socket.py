@@ -5,10 +5,12 @@ from __future__ import annotations
 import socket
 import struct
 import sys
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from reactorhost.address import Address
 from reactorhost.ipc.status import ListenerStatus
+from reactorhost.master.listen import reuseport_filter
 from reactorhost.master.listen.bind import SocketAddress
 from reactorhost.system.scope import host_of
 
@@ -117,6 +119,30 @@ class Group:
     def has_file(self) -> bool:
         """Whether it is a unix socket with a path, which this host made, and not an abstract name."""
         return self.scheme == "unix" and not self.is_passed and not str(self.sockaddr).startswith("@")
+
+    def steer(self, leaving_slots: Sequence[int], full_slots: Sequence[int], excluded: Collection[int]) -> bool:
+        """Let the kernel choose among the sockets of slots that stay, and have room if any has.
+
+        The numbers in `excluded` are left out too. Returns False where the kernel may choose a slot that leaves.
+        """
+        order = self.order
+        leaving = {index for index, each in enumerate(order) if each.slot in leaving_slots}
+        # Datagrams need no room, and the program would spread those of one client over all slots.
+        slots = () if self.scheme == "udp" else full_slots
+        full = {index for index, each in enumerate(order) if each.slot in slots}
+        if len(leaving.union(full, excluded)) == len(order):
+            full = set()
+        if not leaving and not full:
+            if self.steered:
+                self.steered = not reuseport_filter.detach(order[0].socket)
+            return True
+        left_out = sorted(leaving.union(full, excluded))
+        if len(left_out) == len(order):
+            # No socket would be left for the program to return.
+            return False
+        # Any socket will do: the kernel keeps the program with the group.
+        self.steered = reuseport_filter.attach(order[0].socket, len(order), left_out)
+        return self.steered or not leaving
 
     def __str__(self) -> str:
         if isinstance(self.sockaddr, str):

@@ -50,6 +50,7 @@ PROBLEMS = _gauge("problems", "Files of the host that were removed or replaced."
 EVENTS = _counter("events", "Events of the master's log, from level info up.", "event", "level")
 RELOADS = _counter("reloads", "Reloads that ended.", "result")
 RELOAD_RUNNING = _gauge("reload_running", "1 while a reload is in progress.")
+UPGRADES = _counter("upgrades", "Upgrades that ended.", "result")
 LAST_RELOAD = _gauge("last_reload_success_timestamp_seconds", "Unix time of the end of the last successful reload.")
 
 # Slots and workers.
@@ -71,6 +72,7 @@ WORKERS_RECYCLED = _counter(
 WORKER_CPU = _counter("worker_cpu_seconds", "Processor time of the workers of a slot.", "slot")
 WORKER_BUSY = _counter("worker_busy_seconds", "Time in which the loops of the workers of a slot did not wait.", "slot")
 WORKER_MEMORY = _gauge("worker_resident_memory_bytes", "Resident memory of the workers of a slot.", "slot")
+WORKER_DESCRIPTORS = _gauge("worker_open_fds", "Open descriptors of a worker.", "slot")
 WORKER_LAG = _gauge("worker_loop_lag_seconds", "Longest turn of a worker's loop in the last second.", "slot")
 WORKER_HEARTBEAT_AGE = _gauge("worker_heartbeat_age_seconds", "Age of a worker's last heartbeat.", "slot")
 

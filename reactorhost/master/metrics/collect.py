@@ -44,7 +44,12 @@ _TOTALS = (
     (catalog.WORKER_BUSY, "busy_seconds"),
 )
 _SLOT_STATES = tuple(dict.fromkeys(Slot(0, state=state).status for state in SlotState))
-_RELOAD_EVENTS = (("succeeded", "reload_finished", "info"), ("failed", "reload_failed", "error"))
+_RESULTS = (
+    (catalog.RELOADS, "succeeded", "reload_finished", "info"),
+    (catalog.RELOADS, "failed", "reload_failed", "error"),
+    (catalog.UPGRADES, "succeeded", "upgraded", "info"),
+    (catalog.UPGRADES, "failed", "upgrade_failed", "error"),
+)
 
 
 def collect(context: MasterContext, started_at: float, now: float) -> Values:
@@ -73,8 +78,8 @@ def _host(values: Values, context: MasterContext, started_at: float) -> None:
     values.set(catalog.PROBLEMS, len(context.problems))
     for (event, level), count in log.counts.items():
         values.set(catalog.EVENTS, count, event, level)
-    for result, event, level in _RELOAD_EVENTS:
-        values.set(catalog.RELOADS, log.counts[event, level], result)
+    for metric, result, event, level in _RESULTS:
+        values.set(metric, log.counts[event, level], result)
     values.set(catalog.RELOAD_RUNNING, planner.reload.running)
     values.set(catalog.LAST_RELOAD, log.newest.get("reload_finished"))
 
@@ -120,6 +125,7 @@ def _workers(values: Values, context: MasterContext, samples: dict[int, Sample],
             values.add(metric, getattr(counters, name), slot)
         values.add(catalog.CONNECTIONS, counters.connections, slot)
         values.add(catalog.WORKER_MEMORY, procfs.resident_bytes(worker.pid), slot)
+        values.raise_to(catalog.WORKER_DESCRIPTORS, procfs.descriptors_of(worker.pid), slot)
         if counters.tick:
             # Before its first turn a worker has stored nothing.
             values.raise_to(catalog.WORKER_LAG, counters.lag_max_seconds, slot)

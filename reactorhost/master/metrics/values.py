@@ -38,11 +38,12 @@ class Values:
             key = _texts(labels)
             numbers[key] = numbers.get(key, 0) + value
 
-    def raise_to(self, metric: Metric, value: float, *labels: object) -> None:
+    def raise_to(self, metric: Metric, value: float | None, *labels: object) -> None:
         """Let the value with these labels be the largest that was passed."""
-        numbers = self.numbers.setdefault(metric, {})
-        key = _texts(labels)
-        numbers[key] = max(numbers.get(key, value), value)
+        if value is not None:
+            numbers = self.numbers.setdefault(metric, {})
+            key = _texts(labels)
+            numbers[key] = max(numbers.get(key, value), value)
 
     def set_histogram(self, metric: Metric, timings: Timings, *labels: object) -> None:
         """Set the value of a histogram."""

@@ -71,7 +71,11 @@ class ManagerNotices:
         """Follow the host from now on."""
         # The process id: a daemon is not the process that the service manager started.
         self.outbox.send(f"MAINPID={os.getpid()}")
-        self._send_status(self._sentence())
+        if self.lifecycle.started:
+            # This program continues the host of another one, which has reported that it is ready.
+            self._phase = _Phase.READY
+        else:
+            self._send_status(self._sentence())
         self.lifecycle.supervisor.after_settling.append(self.update)
         self.lifecycle.each_second.append(self._each_second)
         if self.watchdog_seconds is not None:

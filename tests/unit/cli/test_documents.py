@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from reactorhost.cli.documents import wants_json
 
 # They print a program, and a file for systemd.
 _WITHOUT = {"completion", "systemd-unit"}
+
+PAGE = Path(__file__).parents[3] / "docs" / "reference" / "status.md"
 
 
 def commands(name: str) -> Iterator[tuple[str, click.Command]]:
@@ -31,6 +34,13 @@ def commands(name: str) -> Iterator[tuple[str, click.Command]]:
 def test_every_command_that_prints_a_result_has_the_option(name: str) -> None:
     for called, command in commands(name):
         assert any("--json" in parameter.opts for parameter in command.params), called
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS.keys() - _WITHOUT))
+def test_what_every_command_prints_is_described(name: str) -> None:
+    described = PAGE.read_text(encoding="utf-8").partition("\n## Other documents\n")[2].partition("\n## ")[0]
+    for called, _ in commands(name):
+        assert re.search(rf"`(reactorhost )?{called}( --json)?`", described), called
 
 
 def failure(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, dict[str, Any]]:

@@ -15,6 +15,7 @@ from reactorhost.master.metrics.catalog import Metric
 from reactorhost.master.metrics.values import Values
 from reactorhost.master.plan.autoscale import Load
 from reactorhost.master.plan.worker_table import WorkerState
+from reactorhost.system import procfs
 
 EVERY_TOTAL = {
     catalog.ACCEPTED: "accepted",
@@ -88,6 +89,18 @@ def test_workers_of_one_slot_are_added_up_or_the_worst_is_shown() -> None:
     assert value(values, catalog.WORKERS, "draining") == value(values, catalog.WORKERS, "ready") == 1
 
 
+def test_descriptors_are_those_of_the_worker_that_has_the_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    host = MeasuredHost(1)
+    (old,) = host.start()
+    host.planner.reload.request()
+    host.planner.begin_reload()
+    host.settle()
+    monkeypatch.setattr(procfs, "descriptors_of", lambda pid: 70 if pid == old else 20)
+    assert value(host.collect(), catalog.WORKER_DESCRIPTORS, "0") == 70
+    monkeypatch.setattr(procfs, "descriptors_of", lambda pid: None)
+    assert catalog.WORKER_DESCRIPTORS not in host.collect().numbers
+
+
 def test_a_worker_that_boots_has_no_heartbeat_yet() -> None:
     host = MeasuredHost(1)
     host.settle()
@@ -132,6 +145,14 @@ def test_reloads_are_counted_by_result_and_the_last_success_has_a_time() -> None
     assert values.numbers[catalog.RELOADS] == {("succeeded",): 2, ("failed",): 1}
     assert value(values, catalog.LAST_RELOAD) == host.log.events()[-1]["time"]
     assert value(values, catalog.EVENTS, "reload_finished", "info") == 2
+
+
+def test_upgrades_are_counted_by_result() -> None:
+    host = MeasuredHost(1)
+    assert host.collect().numbers[catalog.UPGRADES] == {("succeeded",): 0, ("failed",): 0}
+    host.log.info("upgraded", before="1", version="2", python_before="3.13")
+    host.log.error("upgrade_failed", error="it raised")
+    assert host.collect().numbers[catalog.UPGRADES] == {("succeeded",): 1, ("failed",): 1}
 
 
 def test_events_are_counted_beyond_those_that_are_kept() -> None:

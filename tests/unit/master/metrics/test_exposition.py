@@ -65,7 +65,8 @@ def test_the_format_is_the_one_that_the_client_accepts(accept: str, content_type
 
 @pytest.mark.parametrize("accept", ["", OPENMETRICS])
 def test_a_scrape_has_every_metric_with_kind_text_and_labels(accept: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(procfs, "resident_bytes", lambda pid: 1 << 24)
+    for name in ("resident_bytes", "descriptors_of"):
+        monkeypatch.setattr(procfs, name, lambda pid: 12)
     host = MeasuredHost(2, bus_url="redis://cache")
     first, _ = host.start()
     host.count(first, bus_groups=1, tick=host.now)

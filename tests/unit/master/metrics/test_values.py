@@ -10,6 +10,7 @@ def test_an_unknown_value_is_left_out() -> None:
     values = Values()
     values.set(CONNECTIONS, None, 0)
     values.add(CONNECTIONS, None, 0)
+    values.raise_to(CONNECTIONS, None, 0)
     assert values.numbers == {}
 
 

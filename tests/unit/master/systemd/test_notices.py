@@ -26,12 +26,14 @@ _STATES = ("READY=1", "RELOADING=1", "STOPPING=1")
 class Host:
     """The notices of a host with two workers as records; `now` is the time."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, watchdog_seconds: float | None = None) -> None:
+    def __init__(
+        self, monkeypatch: pytest.MonkeyPatch, watchdog_seconds: float | None = None, *, started: bool = False
+    ) -> None:
         self.now = 100.0
         monkeypatch.setattr(time, "monotonic", lambda: self.now)
         self.planner = Planner(host_settings(2))
         self.supervisor = SimpleNamespace(after_settling=[], schedule=Mock())
-        self.lifecycle = SimpleNamespace(started=False, each_second=[], supervisor=self.supervisor)
+        self.lifecycle = SimpleNamespace(started=started, each_second=[], supervisor=self.supervisor)
         self.reactor = Mock()
         self.lines: list[str] = []
         outbox = SimpleNamespace(send=lambda *lines, **kind: self.lines.extend(lines))
@@ -87,6 +89,13 @@ def host(monkeypatch: pytest.MonkeyPatch) -> Host:
 
 def test_the_process_that_is_followed_is_named_first(host: Host) -> None:
     assert host.sent() == [f"MAINPID={os.getpid()}", "STATUS=Starting: 0 of 2 workers ready"]
+
+
+def test_a_program_that_continues_a_host_does_not_report_a_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    host = Host(monkeypatch, started=True)
+    assert host.sent() == [f"MAINPID={os.getpid()}"]
+    host.settle()
+    assert host.sent() == []
 
 
 def test_a_host_is_ready_when_its_start_is_complete_and_not_before(host: Host) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable
 from contextvars import ContextVar, copy_context
 
@@ -40,6 +41,27 @@ def test_the_reactor_turns_outside_of_the_context_of_the_hook_that_schedules(
         AsyncioBridge(reactor, loop).complete(hook(), variables)
     assert seen == ["-"]
     assert variables[name] == "client"
+
+
+@pytest.mark.parametrize("kind", LOOPS)
+def test_the_time_of_the_turns_of_the_reactor_is_measured(kind: str) -> None:
+    reactor = Reactor(new_poller("epoll"))
+    loop = new_loop(kind)
+    called = asyncio.Event()
+
+    def work() -> None:
+        until = time.monotonic() + 0.002
+        while time.monotonic() < until:
+            pass
+        called.set()
+
+    async def hook() -> None:
+        reactor.call_soon(work)
+        await called.wait()
+
+    with contextlib.closing(loop), contextlib.closing(reactor):
+        AsyncioBridge(reactor, loop).complete(hook(), copy_context())
+    assert reactor.busy_seconds >= reactor.longest_turn >= 0.002
 
 
 @pytest.mark.parametrize("kind", LOOPS)
