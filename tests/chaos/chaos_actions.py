@@ -36,14 +36,13 @@ _STOPPING_SECONDS = 0.2
 _BROKEN_EVENTS = frozenset({"worker_not_booted", "reload_failed"})
 _KILLED_EVENTS = frozenset({"worker_crashed", "reload_failed", "worker_not_booted"})
 _LOG_EVENTS = frozenset({"log_not_reopened"})
-_FILE_EVENTS = frozenset({"log_not_reopened", "workers_file_not_written"})
+_FILE_EVENTS = frozenset({"log_not_reopened", "workers_file_not_written", "file_lost"})
 _UPGRADE_EVENTS = frozenset({"upgrade_failed"})
 _SCARCE_EVENTS = _FILE_EVENTS | {
     "worker_not_forked",
     "action_failed",
     "slot_not_opened",
     "reload_failed",
-    "file_lost",
     "configuration_refused",
 }
 
