@@ -6,7 +6,7 @@ The body of a request is never read: a client that sends one gets its response, 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from email.utils import formatdate
 from http import HTTPStatus
 from urllib.parse import parse_qs, urlsplit
@@ -15,7 +15,7 @@ import h11
 
 from reactorhost.errors import ReactorhostError, error_from_os, limit_hint
 from reactorhost.master.http.messages import Request, Response, Route, text_response
-from reactorhost.reactor import READ, READ_BYTES
+from reactorhost.reactor import READ, READ_BYTES, WRITE
 from reactorhost.reactor.steps import ByteStream, Step, finish, send_all
 
 _METHODS = ("GET", "HEAD")
@@ -30,8 +30,16 @@ def first_bytes(sock: ByteStream) -> Step[bytes]:
             yield READ
 
 
-def exchange(sock: ByteStream, http: h11.Connection, routes: Mapping[str, Route]) -> Step[bool]:
-    """Receive a request and send the response; returns whether the connection continues."""
+def exchange(
+    sock: ByteStream,
+    http: h11.Connection,
+    routes: Mapping[str, Route],
+    may_answer: Callable[[str], bool] = lambda path: True,
+) -> Step[bool]:
+    """Receive a request and send the response; returns whether the connection continues.
+
+    `may_answer` is called in each turn until it returns that the route of this path may run now.
+    """
     head = last = False
     try:
         request = yield from _next_event(sock, http)
@@ -40,7 +48,7 @@ def exchange(sock: ByteStream, http: h11.Connection, routes: Mapping[str, Route]
             return False
         head = request.method == b"HEAD"
         last = not isinstance(http.next_event(), h11.EndOfMessage)
-        response = _respond(request, routes)
+        response = yield from _respond(request, routes, may_answer)
     except h11.RemoteProtocolError as error:
         response = text_response(error.error_status_hint, f"this is not a valid HTTP request: {error}")
         last = True
@@ -73,7 +81,7 @@ def _next_event(sock: ByteStream, http: h11.Connection) -> Step[object]:
     return event
 
 
-def _respond(event: h11.Request, routes: Mapping[str, Route]) -> Response:
+def _respond(event: h11.Request, routes: Mapping[str, Route], may_answer: Callable[[str], bool]) -> Step[Response]:
     method = event.method.decode()
     if method not in _METHODS:
         allowed = {"Allow": ", ".join(_METHODS)}
@@ -89,6 +97,8 @@ def _respond(event: h11.Request, routes: Mapping[str, Route]) -> Response:
     for name, value in event.headers:
         key, text = name.decode(), value.decode("latin-1")
         headers[key] = f"{headers[key]}, {text}" if key in headers else text
+    while not may_answer(target.path):
+        yield WRITE
     try:
         return route(Request(target.path, parse_qs(target.query, keep_blank_values=True), headers))
     except ReactorhostError as error:

@@ -1,9 +1,10 @@
 """The server of the HTTP endpoint, on the reactor of the master.
 
 A client that has connected may be idle for minutes, as one that scrapes metrics is. From the first byte of a request on
-it has seconds until it must have the response. One request of a client is answered in a turn, so that many of them do
-not keep the master from its workers. With too many clients the one that is idle for longest is disconnected, or else
-the one whose request began first: whatever slow clients do, a probe is answered.
+it has seconds until it must have the response. One request for each path is answered in a turn: however many wait, the
+master turns to its workers in between, and a probe does not wait behind metrics, which take longer. With too many
+clients the one that is idle for longest is disconnected, or else the one whose request began first: whatever slow
+clients do, a probe is answered.
 """
 
 from __future__ import annotations
@@ -81,6 +82,8 @@ class HttpServer:
     _clients: set[_Client] = field(default_factory=set)
     _watched: list[socket.socket] = field(default_factory=list)
     _retry: TimerHandle | None = None
+    _turn: int = -1
+    _answered: set[str] = field(default_factory=set)
 
     @classmethod
     def at(
@@ -214,9 +217,18 @@ class HttpServer:
             else:
                 client.close()
 
-        steps = exchange(client.socket, client.http, self.routes)
+        steps = exchange(client.socket, client.http, self.routes, self._may_answer)
         client.steps = StepRunner(self.reactor, client, steps, answered, _drop)
         client.steps.begin(self.reactor.now + EXCHANGE_SECONDS)
+
+    def _may_answer(self, path: str) -> bool:
+        if self._turn != self.reactor.turns:
+            self._turn = self.reactor.turns
+            self._answered.clear()
+        if path in self._answered:
+            return False
+        self._answered.add(path)
+        return True
 
     # Listeners.
 
