@@ -204,6 +204,37 @@ def test_slow_clients_do_not_keep_a_probe_from_its_answer(endpoint: Endpoint) ->
     assert endpoint.received(slow[1])
 
 
+@pytest.mark.parametrize("data", [b"", GET])
+def test_an_upgrade_waits_for_what_is_on_its_way(endpoint: Endpoint, data: bytes) -> None:
+    connected = endpoint.client()
+    endpoint.turns()
+    assert not endpoint.server.quiesce()
+    waiting = endpoint.client(GET)
+    connected.sendall(data)
+    if data:
+        assert endpoint.received(connected)
+    endpoint.turns()
+    assert len(endpoint.answered) == bool(data)
+    endpoint.clock.now += 0.1
+    endpoint.turns()
+    assert endpoint.server.quiesce()
+    # The program was not executed after all.
+    endpoint.clock.now += 1
+    assert endpoint.received(waiting)
+
+
+def test_slow_clients_delay_an_upgrade_for_a_short_time_only(endpoint: Endpoint) -> None:
+    endpoint.client(GET[:10])
+    endpoint.turns()
+    waited = 0.0
+    while not endpoint.server.quiesce():
+        endpoint.client(GET[:10])
+        endpoint.clock.now += 0.1
+        endpoint.turns()
+        waited += 0.1
+    assert 0.9 < waited < 1.2
+
+
 def test_without_a_descriptor_a_client_gets_the_place_of_an_idle_one(endpoint: Endpoint) -> None:
     idle = endpoint.client()
     endpoint.turns()
