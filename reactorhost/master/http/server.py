@@ -31,6 +31,8 @@ from reactorhost.system.own_file import FileState
 IDLE_SECONDS = 120.0
 EXCHANGE_SECONDS = 20.0
 _MOST_CLIENTS = 64
+# In a turn. Clients that connect faster than they are accepted fill the queue, and the kernel drops those of probes.
+_ACCEPT_BATCH = 16
 # What clients leave free: for files that the master writes.
 _SPARE_DESCRIPTORS = 4
 _MOST_HEADER_BYTES = 16 * 1024
@@ -165,6 +167,11 @@ class HttpServer:
     # Clients.
 
     def _accept(self, listener: socket.socket, events: int) -> None:
+        for _ in range(_ACCEPT_BATCH):
+            if not self._accept_one(listener):
+                return
+
+    def _accept_one(self, listener: socket.socket) -> bool:
         try:
             sock, _ = listener.accept()
         except OSError as error:
@@ -172,8 +179,8 @@ class HttpServer:
             # turn, is not looked at for a while, unless a client was disconnected for it.
             if error.errno in (errno.EMFILE, errno.ENFILE) and not self._make_room():
                 self._unwatch_for_a_while()
-            # Else the client has disconnected.
-            return
+            # Else the queue is empty, or the client has disconnected.
+            return False
         sock.setblocking(False)
         try:
             process.require_free_descriptors(_SPARE_DESCRIPTORS)
@@ -186,6 +193,7 @@ class HttpServer:
         self._clients.add(client)
         self.registry.add(client, sock.close)
         self._wait(client)
+        return True
 
     def _make_room(self) -> bool:
         """Disconnect the client that needs its place least; returns False without clients."""

@@ -126,6 +126,13 @@ def test_clients_that_send_at_once_do_not_keep_the_loop(endpoint: Endpoint) -> N
     assert max(Counter(endpoint.answered).values()) == 1
 
 
+def test_many_clients_are_accepted_in_a_turn(endpoint: Endpoint) -> None:
+    clients = [endpoint.client(GET) for _ in range(40)]
+    endpoint.turns(1)
+    assert 10 < len(endpoint.server._clients) < 30
+    assert all(endpoint.received(client) for client in clients)
+
+
 def test_a_probe_does_not_wait_for_the_requests_of_another_path(endpoint: Endpoint) -> None:
     slow = {"/slow": lambda request: text_response(200, "it lives")}
     endpoint.server.routes = {**endpoint.server.routes, **slow}
