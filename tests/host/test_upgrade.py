@@ -145,7 +145,7 @@ def no_interpreter(other: Installation, plugin: Path) -> None:
         (another_schema, 1, f"version {OTHER} cannot continue a host of version {__version__}"),
         (a_plugin_that_fails, 4, "broken"),
         (a_crash, 3, "signal 11 (SIGSEGV)"),
-        (no_interpreter, 3, "No such file or directory: '/no/such/python'"),
+        (no_interpreter, 3, "cannot execute the installation: No such file or directory: '/no/such/python'"),
     ],
 )
 def test_an_installation_that_fails_its_check_changes_nothing(
