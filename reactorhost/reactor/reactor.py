@@ -223,7 +223,7 @@ class Reactor:
     def turn(self, timeout: float) -> None:
         """Wait at most `timeout` seconds, then read and call back everything that is ready or due."""
         streams, callbacks = self._streams, self._callbacks
-        ready = self._poll(timeout, _MOST_READY)
+        ready = self._poll(timeout, _MOST_READY) or self._poll_again(timeout)
         self.now = now = self.clock()
         self.turns += 1
         if self._removed:
@@ -249,6 +249,11 @@ class Reactor:
             self._call_due(now)
         if self._soon:
             self._run_soon()
+
+    def _poll_again(self, timeout: float) -> list[tuple[int, int]]:
+        # A wait that a signal interrupts, CONT for example, returns nothing if its time is over by then, whatever is
+        # ready (PEP 475). Timers are called only after the reports that may make them void.
+        return self._poll(0, _MOST_READY) if timeout > 0 else []
 
     def _call_due(self, now: float) -> None:
         self._due = self._timers.pop_due(now)

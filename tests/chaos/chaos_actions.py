@@ -36,14 +36,13 @@ _STOPPING_SECONDS = 0.2
 _BROKEN_EVENTS = frozenset({"worker_not_booted", "reload_failed"})
 _KILLED_EVENTS = frozenset({"worker_crashed", "reload_failed", "worker_not_booted"})
 _LOG_EVENTS = frozenset({"log_not_reopened"})
-_FILE_EVENTS = frozenset({"log_not_reopened", "workers_file_not_written"})
+_FILE_EVENTS = frozenset({"log_not_reopened", "workers_file_not_written", "file_lost"})
 _UPGRADE_EVENTS = frozenset({"upgrade_failed"})
 _SCARCE_EVENTS = _FILE_EVENTS | {
     "worker_not_forked",
     "action_failed",
     "slot_not_opened",
     "reload_failed",
-    "file_lost",
     "configuration_refused",
 }
 
@@ -54,12 +53,14 @@ class Actions:
     Attributes:
         causes: what was done, for the judge.
         touched: workers that may end unexpectedly.
+        upgrades: the number of those that were requested.
         requests: those on the control socket.
     """
 
     def __init__(self, host: LiveHost, folder: Path, log: HostLog, log_path: Path) -> None:
         self.causes = Causes()
         self.touched: set[int] = set()
+        self.upgrades = 0
         self.requests = Requests(host)
         self._host = host
         self._folder = folder
@@ -95,6 +96,7 @@ class Actions:
         """Forget what was done: its effects are over."""
         self.causes = Causes()
         self.touched.clear()
+        self.upgrades = 0
 
     def unfinished(self) -> list[str]:
         """Return what has not ended: requests by name and age, and clients."""
@@ -118,6 +120,7 @@ class Actions:
     def _usr2(self, step: Step) -> str:
         # Its check fails while a plugin is broken or descriptors are scarce.
         self._expect(_UPGRADE_EVENTS)
+        self.upgrades += 1
         return self._signal_master(signal.SIGUSR2)
 
     def _ttin(self, step: Step) -> str:

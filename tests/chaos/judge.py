@@ -15,6 +15,9 @@ from typing import Any
 MARGIN_SECONDS = 1.0
 """Between a loss and the action that explains it, for the clocks of a log and late wake-ups."""
 
+RESTORED_SECONDS = 15.0
+"""The longest time until a file is there again: the host looks once a second, unless it is stopped."""
+
 _LOST = frozenset({"eof", "ECONNRESET", "EPIPE", "ENOTCONN", "EBADF", "ConnectionResetError", "BrokenPipeError"})
 """How clients see the end of a process. asyncio raises some errors without a number, and closes a socket by itself."""
 
@@ -78,8 +81,7 @@ def excuse(failure: dict[str, Any], causes: Causes) -> str | None:
 
 
 def _was_missing(failure: dict[str, Any], causes: Causes) -> bool:
-    # The host looks for its files once a second.
-    begun, ended = failure["begun"] - 3 * MARGIN_SECONDS, failure["ended"]
+    begun, ended = failure["begun"] - RESTORED_SECONDS, failure["ended"]
     return failure["target"] == "unix" and any(begun < moment <= ended for moment in causes.unlinked)
 
 

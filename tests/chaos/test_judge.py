@@ -44,7 +44,7 @@ def test_a_kill_explains_only_what_its_worker_had_accepted(
 
 
 @pytest.mark.parametrize(
-    ("moment", "target", "reason"), [(99.0, "unix", "file removed"), (90.0, "unix", None), (99.0, "plain", None)]
+    ("moment", "target", "reason"), [(99.0, "unix", "file removed"), (80.0, "unix", None), (99.0, "plain", None)]
 )
 def test_a_missing_file_explains_refusals_of_its_socket_for_a_while(
     moment: float, target: str, reason: str | None

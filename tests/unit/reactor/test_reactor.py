@@ -58,6 +58,27 @@ def test_a_loop_that_would_wait_for_ever_on_fakes_is_an_error() -> None:
         Loop().reactor.run()
 
 
+class InterruptedPoller(FakePoller):
+    """A poller whose waits a signal interrupts when their time is over, as after a suspension of the process."""
+
+    def poll(self, timeout: float, most: int) -> list[tuple[int, int]]:
+        if timeout > 0:
+            self._clock.now += timeout
+            return []
+        return super().poll(timeout, most)
+
+
+def test_a_timer_is_called_after_what_an_interrupted_wait_did_not_report() -> None:
+    loop = Loop()
+    poller = InterruptedPoller(loop.clock)
+    reactor, sock = Reactor(poller, loop.clock), FakeSocket()
+    poller.open(sock)
+    reactor.register(sock.fileno(), WRITE, loop.calls.append)
+    reactor.call_later(1.0, loop.calls.append, "timer")
+    reactor.turn(1.0)
+    assert loop.calls == [WRITE, "timer"]
+
+
 def test_the_longest_turn_is_measured_by_the_clock() -> None:
     loop = Loop()
 
