@@ -91,7 +91,7 @@ def chaos(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS[0])
 def fuzz(session: nox.Session) -> None:
-    """Fuzz what strangers send: hypothesis with 5,000 examples a test, then atheris; `-- --seconds 600`."""
+    """Fuzz what clients send: hypothesis with 5,000 examples a test, then atheris; `-- --seconds 600`."""
     install(session, "test")
     properties = [str(path) for path in sorted((ROOT / "tests").rglob("test_*.py")) if "@given" in path.read_text()]
     session.run("pytest", *properties, "--hypothesis-profile=fuzz", "--timeout=3600", "--numprocesses=auto")
