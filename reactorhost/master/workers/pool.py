@@ -14,9 +14,10 @@ from functools import partial
 from reactorhost.bus.refs import ID_BYTES
 from reactorhost.config.settings import Settings
 from reactorhost.errors import ReactorhostError, error_from_fields
+from reactorhost.ipc.counters import Counters
 from reactorhost.ipc.jsonlines import JsonLine, Message
 from reactorhost.ipc.messages import Order, Report
-from reactorhost.ipc.scoreboard import Counters, Scoreboard
+from reactorhost.ipc.scoreboard import Scoreboard
 from reactorhost.ipc.worker_spec import BorrowedListener, WorkerSpec
 from reactorhost.master.listen.listeners import Listeners
 from reactorhost.master.listen.slot_socket import SlotSocket
