@@ -227,7 +227,9 @@ class Upgrade:
         self._watchers = [sessions[index] for index in resumed.requesters]
         failure = document.failure_of(resumed)
         if failure is not None:
-            self._fail(failure)
+            # Later: a client that is not there any more is closed then, and until this program can continue the host
+            # no descriptor may be (document.py).
+            self._context.reactor.call_soon(self._fail, failure)
             return
         python = resumed.python
         self._context.log.info("upgraded", before=resumed.version, version=__version__, python_before=python)

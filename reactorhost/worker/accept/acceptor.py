@@ -26,7 +26,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from reactorhost.ipc.scoreboard import Counters
+from reactorhost.ipc.counters import Counters
 from reactorhost.logs import EventLog
 from reactorhost.reactor import EXCLUSIVE, READ, Reactor
 from reactorhost.reactor.timers import next_second

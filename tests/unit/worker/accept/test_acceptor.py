@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import pytest
 
-from reactorhost.ipc.scoreboard import Counters
+from reactorhost.ipc.counters import Counters
 from reactorhost.logs import EventLog
 from reactorhost.reactor import EXCLUSIVE, READ, Reactor
 from reactorhost.system.fork import ForkRegistry
