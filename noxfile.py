@@ -92,7 +92,7 @@ def chaos(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS[0])
 def fuzz(session: nox.Session) -> None:
-    """Fuzz what strangers send, with hypothesis and then atheris; `-- --examples 5000`, `--seconds 600`, `--target`."""
+    """Fuzz what clients send, with hypothesis and then atheris; `-- --examples 5000`, `--seconds 600`, `--target`."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--examples", default="5000", help="of each property; 0: none")
     options, of_atheris = parser.parse_known_args(session.posargs)

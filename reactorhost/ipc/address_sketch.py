@@ -56,17 +56,17 @@ class AddressSketch:
     def __init__(self, pages: int, descriptor: int | None = None) -> None:
         # A file in memory takes memory as it is written; an anonymous mapping may be charged as a whole.
         self._shared = SharedMemory("addresses", _HEADER_BYTES + pages * _PAGE_BYTES, descriptor)
-        self._memory = memory = self._shared.memory
+        memory = self._shared.memory
         salt = slice(_SALT_AT, _SALT_AT + hashlib.blake2b.SALT_SIZE)
         if descriptor is None:
             memory[salt] = os.urandom(hashlib.blake2b.SALT_SIZE)
-        self._salt = memory[salt]
-        self._used = memoryview(memory)[:4].cast("I")
-        self._cells = memoryview(memory)[_HEADER_BYTES:].cast("I")
+        self._salt = bytes(memory[salt])
+        self._used = memory[:4].cast("I")
+        self._cells = memory[_HEADER_BYTES:].cast("I")
 
     def export(self) -> SketchState:
         """Return the state, for the program that this process executes."""
-        return SketchState(self._shared.descriptor)
+        return SketchState(self._shared.export())
 
     def close_descriptor(self) -> None:
         """Close the file of the memory, which stays mapped; called in forked workers."""
@@ -78,7 +78,7 @@ class AddressSketch:
 
     def clear(self, page: int) -> None:
         """Set the cells of a page to zero, and release their memory; its worker has ended."""
-        self._memory.madvise(mmap.MADV_REMOVE, _HEADER_BYTES + page * _PAGE_BYTES, _PAGE_BYTES)
+        self._shared.discard(_HEADER_BYTES + page * _PAGE_BYTES, _PAGE_BYTES)
 
     def places(self, key: bytes) -> list[int]:
         """Return the places of a key's cells in the rows of a worker."""

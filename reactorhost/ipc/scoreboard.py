@@ -198,7 +198,7 @@ class EarlierPages:
 
     def export(self) -> PagesState:
         """Return the state of these pages."""
-        return PagesState(self.memory.descriptor, self.layout, tuple(sorted(self.used)))
+        return PagesState(self.memory.export(), self.layout, tuple(sorted(self.used)))
 
     def read(self, page: int) -> Counters:
         """See `Scoreboard`."""
@@ -252,13 +252,17 @@ class Scoreboard:
             self._unused.append(addresses.descriptor)
 
     def export(self) -> ScoreboardState:
-        """Return the state, for the program that this process executes."""
+        """Return the state, for the program that this process executes.
+
+        Raises:
+            ReactorhostError: the memory has no file.
+        """
         earlier = [each.export() for each in self._earlier]
         unused = {*self._free, *(page for each in earlier for page in each.used)}
         used = tuple(page for page in range(self._capacity) if page not in unused)
-        current = PagesState(self._pages.descriptor, Layout(), used)
+        current = PagesState(self._pages.export(), Layout(), used)
         addresses = None if self._address_sketch is None else self._address_sketch.export()
-        return ScoreboardState(self._capacity, self._cells.descriptor, (current, *earlier), addresses)
+        return ScoreboardState(self._capacity, self._cells.export(), (current, *earlier), addresses)
 
     def close_unused(self) -> None:
         """Close what this version has no use for, when it cannot return to the one of before any more."""

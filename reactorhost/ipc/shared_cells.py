@@ -31,7 +31,7 @@ class SharedCells:
 
     # The first row is no page's. Its first cell is the number of pages that were ever used, written by the master only:
     # a sum does not have to read the pages of workers that a host could have.
-    def __init__(self, memory: mmap.mmap) -> None:
+    def __init__(self, memory: mmap.mmap | memoryview) -> None:
         self.cells = memoryview(memory).cast("q")
 
     def use(self, page: int) -> None:

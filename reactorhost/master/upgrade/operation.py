@@ -173,8 +173,10 @@ class Upgrade:
         # A client that waits for another operation gets its end from the program that has begun it.
         parts = self._parts()
         others = [each for each in parts.control.sessions() if each.busy and each not in self._watchers]
-        waits = others or not self._context.requests.idle or (parts.endpoint is not None and not parts.endpoint.idle)
-        return planner_state.is_idle(self._context.planner) and not waits
+        if others or not self._context.requests.idle or not planner_state.is_idle(self._context.planner):
+            return False
+        # Last: clients of the endpoint wait from its first call on.
+        return parts.endpoint is None or parts.endpoint.quiesce()
 
     def _execute(self) -> None:
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())

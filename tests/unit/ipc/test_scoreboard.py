@@ -135,7 +135,7 @@ def test_pages_with_other_fields_are_read_by_name_until_their_workers_have_ended
     struct.pack_into("qdq", memory.memory, page * 4096, 7, 1.5, 11)
     struct.pack_into("7q", memory.memory, page * 4096 + 64, 1, 2, 3, 4, 5, 6, 7)
     struct.pack_into("7q", memory.memory, page * 4096 + 64 + 56, 8, 9, 10, 0, 0, 0, 0)
-    earlier = PagesState(memory.descriptor, Layout(4096, fields, ("calls", "nanoseconds", "errors"), 64, 4, 1), (page,))
+    earlier = PagesState(memory.export(), Layout(4096, fields, ("calls", "nanoseconds", "errors"), 64, 4, 1), (page,))
     other = handed_over(board, (earlier,))
     assert other.read(page) == Counters(pid=7, messages=11)
     assert other.read_timings(page, 5) == [Timings(0, 2, 3), Timings(0, 9, 10)]

@@ -51,7 +51,7 @@ class Host:
         self.supervisor = Mock(after_settling=[])
         self.lifecycle = Mock(context=self.context, supervisor=self.supervisor, started=True, other_children={})
         self.sessions: list[Any] = []
-        self.endpoint = Mock(idle=True)
+        self.endpoint = Mock(**{"quiesce.return_value": True})
         state = Mock(descriptors=lambda: iter(()))
         control = Mock(sessions=lambda: self.sessions)
         self.parts = Mock(control=control, endpoint=self.endpoint, export=lambda blocked: state)
@@ -153,11 +153,11 @@ def answered(host: Host) -> None:
 
 
 def probed(host: Host) -> None:
-    host.endpoint.idle = False
+    host.endpoint.quiesce.return_value = False
 
 
 def not_probed(host: Host) -> None:
-    host.endpoint.idle = True
+    host.endpoint.quiesce.return_value = True
 
 
 @pytest.mark.parametrize(
@@ -176,6 +176,14 @@ def test_what_runs_is_waited_for(host: Host, begin: Any, end: Any) -> None:
     end(host)
     host.after(0.1)
     assert len(host.executed) == 1
+
+
+def test_probes_are_answered_while_something_else_is_waited_for(host: Host) -> None:
+    host.request()
+    unanswered(host)
+    host.checked()
+    host.after(0.1)
+    host.endpoint.quiesce.assert_not_called()
 
 
 @pytest.mark.parametrize("state", [HostState.LEAVING, HostState.STOPPING])

@@ -69,7 +69,10 @@ ATTRIBUTES: dict[type, tuple[str, str]] = {
     ),
     Session: ("line waiting busy active_at", "_on_response"),
     # Clients of probes are waited for, and those that are idle are disconnected.
-    HttpServer: ("sockets", "reactor registry routes most_clients _clients _watched _retry"),
+    HttpServer: (
+        "sockets",
+        "reactor registry routes most_clients _clients _watched _retry _quiet_since _turn _answered",
+    ),
     EndpointSockets: ("opened _files", "address"),
     Introductions: ("_users _missing", "reactor pool log _retrying"),
     # None waits when the next program is executed.
