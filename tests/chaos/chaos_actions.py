@@ -53,14 +53,12 @@ class Actions:
     Attributes:
         causes: what was done, for the judge.
         touched: workers that may end unexpectedly.
-        upgrades: the number of those that were requested.
         requests: those on the control socket.
     """
 
     def __init__(self, host: LiveHost, folder: Path, log: HostLog, log_path: Path) -> None:
         self.causes = Causes()
         self.touched: set[int] = set()
-        self.upgrades = 0
         self.requests = Requests(host)
         self._host = host
         self._folder = folder
@@ -96,7 +94,6 @@ class Actions:
         """Forget what was done: its effects are over."""
         self.causes = Causes()
         self.touched.clear()
-        self.upgrades = 0
 
     def unfinished(self) -> list[str]:
         """Return what has not ended: requests by name and age, and clients."""
@@ -112,15 +109,17 @@ class Actions:
         return self.requests.send("reload")
 
     def _usr1(self, step: Step) -> str:
+        # Of a worker that is stopped or blocked.
+        self._expect(_LOG_EVENTS)
         return self._signal_master(signal.SIGUSR1)
 
     def _hup(self, step: Step) -> str:
+        self._expect(_LOG_EVENTS)
         return self._signal_master(signal.SIGHUP)
 
     def _usr2(self, step: Step) -> str:
         # Its check fails while a plugin is broken or descriptors are scarce.
         self._expect(_UPGRADE_EVENTS)
-        self.upgrades += 1
         return self._signal_master(signal.SIGUSR2)
 
     def _ttin(self, step: Step) -> str:
@@ -246,7 +245,6 @@ class Actions:
 
     def _rotate_log(self, step: Step) -> str:
         self._log.note_file()
-        # Of a worker that is stopped or blocked.
         self._expect(_LOG_EVENTS)
         with contextlib.suppress(FileNotFoundError):
             self._log_path.rename(self._log_path.with_suffix(f".{next(self._rotations)}"))
