@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
 import hypothesis
@@ -10,8 +11,9 @@ import pytest
 # No deadline: on a loaded machine one example can take seconds.
 hypothesis.settings.register_profile("loaded", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 # For `nox -s fuzz`.
+_EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "5000"))
 hypothesis.settings.register_profile(
-    "fuzz", hypothesis.settings.get_profile("loaded"), max_examples=5000, print_blob=True
+    "fuzz", hypothesis.settings.get_profile("loaded"), max_examples=_EXAMPLES, print_blob=True
 )
 hypothesis.settings.load_profile("loaded")
 

@@ -19,7 +19,7 @@ from reactorhost.cli.output import echo
 from reactorhost.config.resolve import Location
 from reactorhost.errors import NotPermittedError, ReactorhostError
 from reactorhost.ipc.control_client import ControlClient
-from reactorhost.master.rundir import holder_pid
+from reactorhost.master.run_lock import holder_pid
 
 _SILENCE_SECONDS = 5.0
 _SIGNAL_SECONDS = 30.0

@@ -231,10 +231,18 @@ def _check_transport(draft: Draft, problems: Problems) -> None:
         report("framing", "has a framing but only UDP addresses, whose datagrams are messages already")
     has_file = any(each.scheme == "unix" and not each.is_abstract for each in draft.listen)
     no_unix = "only abstract unix addresses, which have no file" if "unix" in schemes else "no unix address"
+    # A proxy that connects through a unix socket sends the addresses of its clients.
+    has_clients = schemes != {"unix"} or bool(draft.value("proxy_from"))
+    no_clients = "only unix addresses, whose clients have no IP address"
+    connects = not schemes <= {"udp", "unix"} or bool(draft.value("proxy_from"))
     for key, is_used, otherwise in (
         ("unix_mode", has_file, no_unix),
         ("unix_owner", has_file, no_unix),
         ("max_datagram", bool(schemes & {"udp", "fd"}), "no UDP address"),
+        ("allow", has_clients, no_clients),
+        ("deny", has_clients, no_clients),
+        ("max_connections_per_address", connects, "no TCP address"),
+        ("accept_rate", schemes != {"udp"}, "only UDP addresses, which have no connections"),
     ):
         if key in draft.settings and not is_used:
             report(key, f"has {key} but {otherwise}")

@@ -16,6 +16,7 @@ _SHOWN = (
     "accept_rate",
     "proxy_from",
     "framing",
+    "max_datagram",
     "handshake_timeout",
     "idle_timeout",
     "message_timeout",

@@ -14,7 +14,7 @@ class HostRow(TypedDict):
     user: str
     """Name of the user that it runs as, or the number of a user without a name."""
     state: str | None
-    """starting, running or stopping."""
+    """starting, running, leaving or stopping."""
     workers_ready: int | None
     workers_wanted: int | None
     connections: int | None

@@ -15,7 +15,7 @@ from reactorhost.cli.client import running_pid
 from reactorhost.config.resolve import Location, resolve
 from reactorhost.errors import NotPermittedError
 from reactorhost.master.places import check_places
-from reactorhost.master.startup import _open_log
+from reactorhost.master.start_log import open_log
 from users import another_user
 
 
@@ -96,4 +96,4 @@ def test_a_command_below_a_closed_folder_names_no_host(tmp_path: Path) -> None:
             with pytest.raises(NotPermittedError, match=r"cannot look into .*/host: a directory above it belongs to"):
                 running_pid(Location("default", Path(folder, "host"), by_name=False))
             with pytest.raises(NotPermittedError, match="cannot open the log file"):
-                _open_log(settings, ExitStack())
+                open_log(settings, ExitStack())

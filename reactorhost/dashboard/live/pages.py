@@ -10,6 +10,7 @@ from reactorhost.dashboard.tables.listener_table import listener_table
 from reactorhost.dashboard.tables.plugin_table import hook_chain, last_error, plugin_metrics
 from reactorhost.dashboard.tables.rows import current
 from reactorhost.dashboard.tables.worker_table import needed_height, worker_table
+from reactorhost.dashboard.text import limit_words
 from reactorhost.dashboard.text.bus_words import bus_facts
 from reactorhost.dashboard.text.event_sentences import event_line, event_section, sentence
 from reactorhost.dashboard.text.grid import Cell, Field, grid
@@ -128,6 +129,8 @@ def _master_facts(document: StatusDocument) -> Facts:
         ("log", document["log_file"] or "standard error"),
         ("configuration", document["config_file"] or "no file"),
         *_recycled(document),
+        # One a line: all four are longer than a narrow screen.
+        *zip(("limits", "", "", ""), limit_words.counts(document), strict=False),
         *(bus_facts(bus) if bus else []),
     ]
 

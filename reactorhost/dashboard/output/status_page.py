@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 from reactorhost.dashboard.model.snapshot import following
 from reactorhost.dashboard.model.view import View
 from reactorhost.dashboard.output.banner import chain
 from reactorhost.dashboard.tables.listener_table import listener_table
 from reactorhost.dashboard.tables.plugin_table import hook_chain, plugin_metrics
 from reactorhost.dashboard.tables.worker_table import needed_height, worker_table
-from reactorhost.dashboard.text import scaling_words
+from reactorhost.dashboard.text import limit_words, scaling_words
 from reactorhost.dashboard.text.bus_words import bus_line
 from reactorhost.dashboard.text.event_sentences import event_line, event_section
 from reactorhost.dashboard.text.line import EMPTY, Line, in_ascii, line
@@ -20,13 +18,6 @@ from reactorhost.ipc.status import ServiceStatus, StatusDocument
 _EVENTS = 10
 _RECENT_EVENTS = 3
 _RECENT_SECONDS = 3600
-
-_LIMITED = {
-    "denied": "denied",
-    "over_address_limit": "over max_connections_per_address",
-    "late_messages": "late in a message",
-    "rate_pauses": "pauses by accept_rate",
-}
 
 
 def brief(document: StatusDocument, view: View, width: int) -> list[Line]:
@@ -120,9 +111,7 @@ def _traffic(document: StatusDocument) -> Line:
         parts.append(f"{number(totals['refused'])} refused")
     if recycled := sum(document.get("recycled", {}).values()):
         parts.append(f"{number(recycled)} recycled")
-    # Not in a recording of an earlier version.
-    limited = cast("dict[str, int]", document.get("limited", {}))
-    parts += [f"{number(count)} {_LIMITED[name]}" for name, count in limited.items() if count]
+    parts += limit_words.counts(document)
     shown = line("  ".join(parts))
     if totals["hook_errors"]:
         shown += line("  ", (f"{number(totals['hook_errors'])} hook errors", "red"))

@@ -47,7 +47,9 @@ def exchange(
             # The client ended the connection instead.
             return False
         head = request.method == b"HEAD"
-        last = not isinstance(http.next_event(), h11.EndOfMessage)
+        # RFC 9112, 6.1: with both headers of a length a proxy may have seen another end of the request.
+        has_encoding = any(name == b"transfer-encoding" for name, _ in request.headers)
+        last = has_encoding or not isinstance(http.next_event(), h11.EndOfMessage)
         response = yield from _respond(request, routes, may_answer)
     except h11.RemoteProtocolError as error:
         response = text_response(error.error_status_hint, f"this is not a valid HTTP request: {error}")

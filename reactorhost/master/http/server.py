@@ -31,10 +31,15 @@ from reactorhost.system.own_file import FileState
 IDLE_SECONDS = 120.0
 EXCHANGE_SECONDS = 20.0
 _MOST_CLIENTS = 64
+# In a turn. Clients that connect faster than they are accepted fill the queue, and the kernel drops those of probes.
+_ACCEPT_BATCH = 16
 # What clients leave free: for files that the master writes.
 _SPARE_DESCRIPTORS = 4
 _MOST_HEADER_BYTES = 16 * 1024
 _RETRY_SECONDS = 0.5
+# A client that connects sends its request at once; a response that is read arrives at once.
+_ARRIVAL_SECONDS = 0.05
+_LAST_SECONDS = 1.0
 
 
 @dataclass(slots=True, eq=False)
@@ -82,6 +87,7 @@ class HttpServer:
     _clients: set[_Client] = field(default_factory=set)
     _watched: list[socket.socket] = field(default_factory=list)
     _retry: TimerHandle | None = None
+    _quiet_since: float | None = None
     _turn: int = -1
     _answered: set[str] = field(default_factory=set)
 
@@ -126,10 +132,19 @@ class HttpServer:
             self.registry.add(sock, sock.close)
         self._watch()
 
-    @property
-    def idle(self) -> bool:
-        """Whether no client waits for a response."""
-        return all(client.idle for client in self._clients)
+    def quiesce(self) -> bool:
+        """Accept no more clients for a moment, and return whether those of before can be disconnected.
+
+        Called again and again until it returns True. That is when no client waits for a response, or has waited for so
+        long that it is one that is slow. New clients wait in the queue, and are accepted if the calls end.
+        """
+        now = self.reactor.now
+        since = now if self._quiet_since is None else self._quiet_since
+        self._unwatch_for_a_while()
+        self._quiet_since = since
+        if now - since < _ARRIVAL_SECONDS:
+            return False
+        return now - since >= _LAST_SECONDS or all(client.idle for client in self._clients)
 
     @property
     def path(self) -> Path | None:
@@ -152,16 +167,20 @@ class HttpServer:
     # Clients.
 
     def _accept(self, listener: socket.socket, events: int) -> None:
+        for _ in range(_ACCEPT_BATCH):
+            if not self._accept_one(listener):
+                return
+
+    def _accept_one(self, listener: socket.socket) -> bool:
         try:
             sock, _ = listener.accept()
         except OSError as error:
             # At the limit of descriptors the client stays in the queue. The listener, which would be reported in every
             # turn, is not looked at for a while, unless a client was disconnected for it.
             if error.errno in (errno.EMFILE, errno.ENFILE) and not self._make_room():
-                self._unwatch()
-                self._retry = self.reactor.call_later(_RETRY_SECONDS, self._watch)
-            # Else the client has disconnected.
-            return
+                self._unwatch_for_a_while()
+            # Else the queue is empty, or the client has disconnected.
+            return False
         sock.setblocking(False)
         try:
             process.require_free_descriptors(_SPARE_DESCRIPTORS)
@@ -174,6 +193,7 @@ class HttpServer:
         self._clients.add(client)
         self.registry.add(client, sock.close)
         self._wait(client)
+        return True
 
     def _make_room(self) -> bool:
         """Disconnect the client that needs its place least; returns False without clients."""
@@ -233,10 +253,14 @@ class HttpServer:
     # Listeners.
 
     def _watch(self) -> None:
-        self._retry = None
+        self._retry = self._quiet_since = None
         for sock in self.sockets.opened:
             self.reactor.register(sock.fileno(), READ, partial(self._accept, sock))
         self._watched = list(self.sockets.opened)
+
+    def _unwatch_for_a_while(self) -> None:
+        self._unwatch()
+        self._retry = self.reactor.call_later(_RETRY_SECONDS, self._watch)
 
     def _unwatch(self) -> None:
         if self._retry is not None:

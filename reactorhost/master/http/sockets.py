@@ -15,7 +15,7 @@ from reactorhost.master.listen import bind
 from reactorhost.master.listen.unix_socket_files import UnixSocketFiles
 from reactorhost.system.own_file import FileState, OwnFile
 
-_BACKLOG = 64
+_BACKLOG = 512
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from reactorhost.master.metrics.collect import collect
 _LIBRARY = "prometheus_client"
 _NOT_INSTALLED = (
     "the metrics need prometheus-client, which was not installed when the host started\n"
-    "restart the host after: pip install prometheus-client"
+    "use `reactorhost upgrade`, or restart the host, after: pip install prometheus-client"
 )
 
 

@@ -74,7 +74,7 @@ def restore(planner: Planner, state: PlannerState) -> None:
     elif planner.settings.workers_range is not None:
         planner.scaling.request(planner.settings.workers_range.nearest(state.target))
     planner.slots.update((slot.number, slot) for slot in state.slots)
-    planner.workers.update((worker.pid, worker) for worker in state.workers)
+    planner.table.restore(state.workers)
     planner.limits.restore(state.limits)
     planner.leadership.restore(state.leadership)
     planner.overload.avoided = state.avoided

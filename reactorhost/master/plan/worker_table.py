@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import enum
 import signal
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 
 from reactorhost.config.settings import MAX_WORKERS, Settings
 from reactorhost.master.plan.actions import Drain, Signal
@@ -80,10 +80,12 @@ class WorkerTable:
 
     workers: dict[int, WorkerRecord]
     slots: dict[int, Slot]
+    # Of every slot in each decision: a search through all workers would make a decision quadratic in their number.
+    _by_slot: dict[int, list[WorkerRecord]] = field(default_factory=dict)
 
     def in_slot(self, slot: int, *states: WorkerState) -> list[WorkerRecord]:
         """Return the workers of a slot in one of these states, the oldest first."""
-        return [worker for worker in self.workers.values() if worker.slot == slot and worker.state in states]
+        return [worker for worker in self._by_slot.get(slot, ()) if worker.state in states]
 
     def leaving(self) -> tuple[int, ...]:
         """Return the numbers of the slots that are not wanted."""
@@ -110,12 +112,22 @@ class WorkerTable:
         """Add a worker that was forked."""
         # It inherits copies of this slot's listeners; those of other slots it closes while it boots.
         self.slots[slot].holders.add(pid)
-        self.workers[pid] = WorkerRecord(pid, slot, generation, now, WorkerState.STARTING, now, now + boot_timeout)
+        self._add(WorkerRecord(pid, slot, generation, now, WorkerState.STARTING, now, now + boot_timeout))
+
+    def restore(self, workers: Iterable[WorkerRecord]) -> None:
+        """Add the workers of another program, the oldest first."""
+        for worker in workers:
+            self._add(worker)
+
+    def _add(self, worker: WorkerRecord) -> None:
+        self.workers[worker.pid] = worker
+        self._by_slot.setdefault(worker.slot, []).append(worker)
 
     def remove(self, pid: int) -> WorkerRecord | None:
         """Remove a worker that ended; returns its record, or None if it is not a worker."""
         worker = self.workers.pop(pid, None)
         if worker is not None:
+            self._by_slot[worker.slot].remove(worker)
             # Of all slots: it may have adopted others.
             for slot in self.slots.values():
                 slot.holders.discard(pid)

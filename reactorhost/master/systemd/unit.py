@@ -90,6 +90,10 @@ class UnitPlan:
         )
         return _text(sections)
 
+    def missing_folders(self) -> list[Path]:
+        """Return the folders that the unit makes writable and that do not exist: systemd would refuse to start it."""
+        return [each for each in sorted(set(self._written_folders())) if self.is_root and not each.is_dir()]
+
     def socket(self) -> str:
         """Return the text of the `.socket` unit.
 
@@ -181,7 +185,7 @@ class UnitPlan:
         yield f"LimitNOFILE={max(_LEAST_DESCRIPTORS, 2 * settings.max_connections + _SPARE_DESCRIPTORS)}"
         # For both families of each address, and a host that was scaled up.
         addresses = sum(2 if each.scheme != "unix" else 1 for service in settings.services for each in service.listen)
-        slots = min(MAX_WORKERS, 2 * settings.workers)
+        slots = min(MAX_WORKERS, 2 * settings.most_workers)
         most_stored = max(_LEAST_STORED, slots * addresses + 1)
         yield f"FileDescriptorStoreMax={most_stored}"
         if self.systemd_version < _SETS_FDSTORE:

@@ -76,7 +76,11 @@ class Preflight:
         if "failed" in content:
             raise error_from_fields(content["failed"])
         if "report" in content:
-            return from_json(Verdict, content["report"])
+            try:
+                return from_json(Verdict, content["report"])
+            except ValueError as error:
+                what = f"version {__version__} cannot read the report of {self._program.interpreter}: {error}"
+                raise BootError(what, hint="use `reactorhost restart` for this step") from None
         ended = "did not finish in time" if self._late else f"ended with {decode(status)}"
         last = output.splitlines()[-1].strip() if output else "it printed nothing"
         what = f"the check of {self._program.interpreter} {ended}: {last}"

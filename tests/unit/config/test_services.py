@@ -236,6 +236,26 @@ def test_the_rights_of_a_file_need_a_file(listen: object, problem: str | None) -
     assert [each.what for each in problems_of(*drafts)] == expected
 
 
+@pytest.mark.parametrize(
+    ("setting", "listen", "problem"),
+    [
+        ("deny = '10.0.0.1'", "unix:///a", "only unix addresses, whose clients have no IP address"),
+        ("allow = '10.0.0.1'", "unix:///a", "only unix addresses, whose clients have no IP address"),
+        ("allow = '10.0.0.1'\nproxy_from = 'unix'", "unix:///a", None),
+        ("allow = '10.0.0.1'", "udp://*:1", None),
+        ("max_connections_per_address = 3", ["unix:///a", "udp://*:1"], "no TCP address"),
+        ("max_connections_per_address = 3\nproxy_from = 'unix'", "unix:///a", None),
+        ("max_connections_per_address = 3", ["fd://a", "udp://*:1"], None),
+        ("accept_rate = 3", "udp://*:1", "only UDP addresses, which have no connections"),
+        ("accept_rate = 3", ["udp://*:1", "unix:///a"], None),
+    ],
+)
+def test_limits_for_clients_need_clients_that_they_concern(setting: str, listen: object, problem: str | None) -> None:
+    drafts, _ = read(f"[service.a]\nplugins = 'x'\n{setting}\nlisten = {listen!r}\n")
+    expected = [] if problem is None else [f"service 'a' has {setting.split(maxsplit=1)[0]} but {problem}"]
+    assert [each.what for each in problems_of(*drafts)] == expected
+
+
 def test_proxy_headers_over_unix_sockets_need_a_unix_address() -> None:
     text = "[service.a]\nplugins = 'x'\nproxy_from = 'unix'\nlisten = '{}'\n"
     drafts, _ = read(text.format("tcp://*:1"))

@@ -8,7 +8,7 @@ import pytest
 
 from reactorhost.config.resolve import resolve
 from reactorhost.config.setting_rows import rows
-from reactorhost.config.settings import BY_NAME, HOST_KEYS
+from reactorhost.config.settings import BY_NAME, HOST_KEYS, SERVICE_KEYS
 
 TOML = """\
 [host]
@@ -48,6 +48,12 @@ def test_a_range_of_workers_is_shown_as_a_range(tmp_path: Path) -> None:
 def test_every_setting_has_a_row(tmp_path: Path) -> None:
     found = shown(tmp_path)
     assert found.keys() >= HOST_KEYS
+
+
+def test_every_setting_of_a_service_has_a_row(tmp_path: Path) -> None:
+    flags = {"plugins": ("echo",), "certificate": ("a.pem",), "key": ("a.key",)}
+    keys = {row.setting.removeprefix("service.default.") for row in rows(resolve(flags, {}, tmp_path, uid=0))}
+    assert keys >= SERVICE_KEYS
 
 
 def test_a_setting_of_the_bus_is_shown_as_it_is_written_in_a_file(tmp_path: Path) -> None:

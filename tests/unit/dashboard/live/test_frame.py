@@ -86,6 +86,11 @@ def recycled() -> Snapshot:
     return following(None, document(8, history=history(), recycled={"max_age": 3, "max_rss": 1_204}))
 
 
+def limited() -> Snapshot:
+    counts = {"denied": 3, "over_address_limit": 0, "late_messages": 1, "rate_pauses": 1_204}
+    return following(None, document(8, history=history(), limited=counts))
+
+
 def lost() -> Snapshot:
     return replace(calm(), link=Link(lost_seconds=3))
 
@@ -111,6 +116,7 @@ SCENES: dict[str, tuple[Snapshot, View, Size]] = {
     "scaled-120x40": (scaled(), View(), Size(120, 40)),
     "scaled-80x24": (scaled(), View(), Size(80, 24)),
     "recycled-master-80x24": (recycled(), View(page=Page.WORKER, selected=4242), Size(80, 24)),
+    "limited-master-80x24": (limited(), View(page=Page.WORKER, selected=4242), Size(80, 24)),
     "bus-120x40": (on_bus_of_many(), View(), Size(120, 40)),
     "bus-80x24": (on_broken_bus(), View(), Size(80, 24)),
     "bus-40x10": (on_broken_bus(), View(), Size(40, 10)),

@@ -151,6 +151,7 @@ def test_what_is_not_http_is_answered_and_ends_the_connection(text: str, status:
         "GET /live HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nGET /",
         "POST /live HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
         "GET /live HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n",
+        "GET /live HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     ],
 )
 def test_a_response_can_be_the_last_one(text: str) -> None:

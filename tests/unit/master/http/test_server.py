@@ -126,6 +126,13 @@ def test_clients_that_send_at_once_do_not_keep_the_loop(endpoint: Endpoint) -> N
     assert max(Counter(endpoint.answered).values()) == 1
 
 
+def test_many_clients_are_accepted_in_a_turn(endpoint: Endpoint) -> None:
+    clients = [endpoint.client(GET) for _ in range(40)]
+    endpoint.turns(1)
+    assert 10 < len(endpoint.server._clients) < 30
+    assert all(endpoint.received(client) for client in clients)
+
+
 def test_a_probe_does_not_wait_for_the_requests_of_another_path(endpoint: Endpoint) -> None:
     slow = {"/slow": lambda request: text_response(200, "it lives")}
     endpoint.server.routes = {**endpoint.server.routes, **slow}
@@ -202,6 +209,37 @@ def test_slow_clients_do_not_keep_a_probe_from_its_answer(endpoint: Endpoint) ->
     assert endpoint.received(slow[0]) == b""
     slow[1].sendall(GET[10:])
     assert endpoint.received(slow[1])
+
+
+@pytest.mark.parametrize("data", [b"", GET])
+def test_an_upgrade_waits_for_what_is_on_its_way(endpoint: Endpoint, data: bytes) -> None:
+    connected = endpoint.client()
+    endpoint.turns()
+    assert not endpoint.server.quiesce()
+    waiting = endpoint.client(GET)
+    connected.sendall(data)
+    if data:
+        assert endpoint.received(connected)
+    endpoint.turns()
+    assert len(endpoint.answered) == bool(data)
+    endpoint.clock.now += 0.1
+    endpoint.turns()
+    assert endpoint.server.quiesce()
+    # The program was not executed after all.
+    endpoint.clock.now += 1
+    assert endpoint.received(waiting)
+
+
+def test_slow_clients_delay_an_upgrade_for_a_short_time_only(endpoint: Endpoint) -> None:
+    endpoint.client(GET[:10])
+    endpoint.turns()
+    waited = 0.0
+    while not endpoint.server.quiesce():
+        endpoint.client(GET[:10])
+        endpoint.clock.now += 0.1
+        endpoint.turns()
+        waited += 0.1
+    assert 0.9 < waited < 1.2
 
 
 def test_without_a_descriptor_a_client_gets_the_place_of_an_idle_one(endpoint: Endpoint) -> None:

@@ -51,7 +51,7 @@ class Host:
         self.supervisor = Mock(after_settling=[])
         self.lifecycle = Mock(context=self.context, supervisor=self.supervisor, started=True, other_children={})
         self.sessions: list[Any] = []
-        self.endpoint = Mock(idle=True)
+        self.endpoint = Mock(**{"quiesce.return_value": True})
         state = Mock(descriptors=lambda: iter(()))
         control = Mock(sessions=lambda: self.sessions)
         self.parts = Mock(control=control, endpoint=self.endpoint, export=lambda blocked: state)
@@ -153,11 +153,11 @@ def answered(host: Host) -> None:
 
 
 def probed(host: Host) -> None:
-    host.endpoint.idle = False
+    host.endpoint.quiesce.return_value = False
 
 
 def not_probed(host: Host) -> None:
-    host.endpoint.idle = True
+    host.endpoint.quiesce.return_value = True
 
 
 @pytest.mark.parametrize(
@@ -176,6 +176,14 @@ def test_what_runs_is_waited_for(host: Host, begin: Any, end: Any) -> None:
     end(host)
     host.after(0.1)
     assert len(host.executed) == 1
+
+
+def test_probes_are_answered_while_something_else_is_waited_for(host: Host) -> None:
+    host.request()
+    unanswered(host)
+    host.checked()
+    host.after(0.1)
+    host.endpoint.quiesce.assert_not_called()
 
 
 @pytest.mark.parametrize("state", [HostState.LEAVING, HostState.STOPPING])
@@ -213,6 +221,18 @@ def test_a_program_that_cannot_be_executed_changes_nothing(host: Host) -> None:
     assert len(host.executed) == 1
 
 
+def test_a_failure_of_the_next_program_is_reported_once_this_one_continues(host: Host) -> None:
+    session = host.client()
+    host.parts.restore = lambda state: [session]
+    failure = BootError("version 9 failed to continue the host").as_fields()
+    host.upgrade.resume(Mock(requesters=(0,), failure=failure))
+    # Its descriptor might be closed then, and all of them are needed until this program can continue.
+    assert not session.failed.called
+    host.reactor.turn(0)
+    assert session.failed.call_args.args[0].what == "version 9 failed to continue the host"
+    assert host.upgrade.state is UpgradeState.IDLE
+
+
 def test_a_second_request_follows_the_first(host: Host) -> None:
     first, second = host.request(), host.request()
     host.upgrade.signals()[signal.SIGUSR2]()
@@ -222,6 +242,15 @@ def test_a_second_request_follows_the_first(host: Host) -> None:
     for session in (first, second):
         assert session.failed.call_args.args[0].what == "broken"
     assert host.lifecycle.other_children == {}
+
+
+def test_a_second_request_with_another_interpreter_is_refused(host: Host) -> None:
+    host.request()
+    with pytest.raises(ReactorhostError, match=f"an upgrade with {PYTHON} is running"):
+        host.upgrade.request(host.client(), {"interpreter": "/third/bin/python"})
+    # A signal names no interpreter.
+    host.upgrade.request()
+    host.log.error.assert_not_called()
 
 
 def test_a_host_that_starts_is_not_upgraded(host: Host) -> None:

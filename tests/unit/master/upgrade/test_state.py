@@ -14,8 +14,8 @@ from planner_settings import host_settings
 from reactorhost.config.default_paths import selection
 from reactorhost.errors import ReactorhostError
 from reactorhost.ipc.typed_json import from_json, to_json
-from reactorhost.master.admin.commands import FIXED_SETTINGS, bound
 from reactorhost.master.admin.control_server import ControlServer, Session
+from reactorhost.master.admin.fixed_settings import FIXED_SETTINGS, bound
 from reactorhost.master.http.server import HttpServer
 from reactorhost.master.http.sockets import EndpointSockets
 from reactorhost.master.listen.listeners import Listeners
@@ -69,7 +69,10 @@ ATTRIBUTES: dict[type, tuple[str, str]] = {
     ),
     Session: ("line waiting busy active_at", "_on_response"),
     # Clients of probes are waited for, and those that are idle are disconnected.
-    HttpServer: ("sockets", "reactor registry routes most_clients _clients _watched _retry _turn _answered"),
+    HttpServer: (
+        "sockets",
+        "reactor registry routes most_clients _clients _watched _retry _quiet_since _turn _answered",
+    ),
     EndpointSockets: ("opened _files", "address"),
     Introductions: ("_users _missing", "reactor pool log _retrying"),
     # None waits when the next program is executed.
