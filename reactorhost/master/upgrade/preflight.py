@@ -101,8 +101,7 @@ def report(descriptor: int, examine: Callable[[Document], Iterable[str]]) -> Non
         content: dict[str, Any] = {"failed": error.as_fields()}
     else:
         content = {"report": to_json(Verdict(__version__, platform.python_version(), warnings))}
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, json.dumps(content).encode(), 0)
+    _write(descriptor, content)
 
 
 def _execute(program: Program, report_descriptor: int, output: int) -> int:
@@ -111,4 +110,16 @@ def _execute(program: Program, report_descriptor: int, output: int) -> int:
     null = os.open(os.devnull, os.O_RDWR)
     for standard, descriptor in enumerate((null, null, output)):
         os.dup2(descriptor, standard)
-    program.execute(Handover(Purpose.CHECK, report_descriptor))
+    try:
+        program.execute(Handover(Purpose.CHECK, report_descriptor))
+    except OSError as error:
+        what = f"cannot execute the installation: {error.strerror}: {error.filename!r}"
+        is_directory = error.filename == program.directory
+        hint = "the host was started in this directory: create it again" if is_directory else None
+        _write(report_descriptor, {"failed": BootError(what, hint=hint).as_fields()})
+    return 1
+
+
+def _write(descriptor: int, content: dict[str, Any]) -> None:
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, json.dumps(content).encode(), 0)
