@@ -50,12 +50,14 @@ class Actions:
     Attributes:
         causes: what was done, for the judge.
         touched: workers that may end unexpectedly.
+        frozen: workers that were stopped together with the master, whose deadlines may have passed meanwhile.
         requests: those on the control socket.
     """
 
     def __init__(self, host: LiveHost, folder: Path, log: HostLog, log_path: Path) -> None:
         self.causes = Causes()
         self.touched: set[int] = set()
+        self.frozen: set[int] = set()
         self.requests = Requests(host)
         self._host = host
         self._folder = folder
@@ -91,6 +93,7 @@ class Actions:
         """Forget what was done: its effects are over."""
         self.causes = Causes()
         self.touched.clear()
+        self.frozen.clear()
 
     def unfinished(self) -> list[str]:
         """Return what has not ended: requests by name and age, and clients."""

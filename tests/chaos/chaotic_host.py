@@ -18,7 +18,7 @@ from chaos_actions import STALL_SECONDS, Actions
 from chaos_plan import Step
 from chaos_plugins import configuration, write_sources
 from chaos_report import Report
-from host_log import HostLog
+from host_log import Event, HostLog
 from judge import Kill, verdict
 from pki import Pki
 from reactorhost.testing import LiveHost
@@ -33,6 +33,7 @@ _AGREEMENT_SECONDS = 20.0
 # Of requests that an action foils, such as a reload with a broken plugin. 2: a worker that has ended meanwhile.
 _STATUSES = (0, 1, 3, 4)
 _STATUSES_OF = {"recycle": (*_STATUSES, 2), "a second start": (6,)}
+_LATE = "still stopping after its deadline"
 _ENDED_ALONE = ("worker_crashed", "worker_killed")
 _ENDS = ("worker_exited", "worker_crashed", "worker_not_booted")
 
@@ -234,7 +235,7 @@ class ChaoticHost:
         for event in self._log.events():
             if event.name in _ENDED_ALONE:
                 pid = event.fields["pid"]
-                if pid not in self._actions.touched:
+                if pid not in self._actions.touched and not self._is_late(event):
                     unexpected.append(event)
                 causes.add_kill(Kill(pid, event.moment))
             if event.name in _ENDS:
@@ -258,6 +259,10 @@ class ChaoticHost:
         self._actions.requests.replies.clear()
         if "Traceback" in (errors := self.live.log()):
             raise ViolationError(f"on standard error:\n{errors}")
+
+    def _is_late(self, event: Event) -> bool:
+        """Say whether the deadline of a worker that was to end has passed while all processes were stopped."""
+        return event.fields["pid"] in self._actions.frozen and event.fields.get("reason") == _LATE
 
     def _write(self, line: dict[str, Any]) -> None:
         with self._journal.open("a") as journal:
