@@ -104,6 +104,11 @@ def report(descriptor: int, examine: Callable[[Document], Iterable[str]]) -> Non
     _write(descriptor, content)
 
 
+def _write(descriptor: int, content: dict[str, Any]) -> None:
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, json.dumps(content).encode(), 0)
+
+
 def _execute(program: Program, report_descriptor: int, output: int) -> int:
     # A group of its own, which `Preflight.end` kills. The program unblocks the signals itself.
     os.setsid()
@@ -113,13 +118,11 @@ def _execute(program: Program, report_descriptor: int, output: int) -> int:
     try:
         program.execute(Handover(Purpose.CHECK, report_descriptor))
     except OSError as error:
-        what = f"cannot execute the installation: {error.strerror}: {error.filename!r}"
-        is_directory = error.filename == program.directory
-        hint = "the host was started in this directory: create it again" if is_directory else None
-        _write(report_descriptor, {"failed": BootError(what, hint=hint).as_fields()})
+        _write(report_descriptor, {"failed": _not_executed(program, error).as_fields()})
     return 1
 
 
-def _write(descriptor: int, content: dict[str, Any]) -> None:
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, json.dumps(content).encode(), 0)
+def _not_executed(program: Program, error: OSError) -> BootError:
+    what = f"cannot execute the installation: {error.strerror}: {error.filename!r}"
+    is_directory = error.filename == program.directory
+    return BootError(what, hint="the host was started in this directory: create it again" if is_directory else None)
