@@ -6,6 +6,7 @@ import inspect
 import sys
 import types
 from dataclasses import dataclass
+from typing import Any
 
 from reactorhost.api.option import Option
 
@@ -56,6 +57,16 @@ class LoadedPlugin:
     def name(self) -> str:
         """Return the name that the operator uses."""
         return self.identity.name
+
+    def as_fields(self) -> dict[str, Any]:
+        """Return what a worker reports to the master of a plugin that it has loaded."""
+        identity = self.identity
+        return {
+            "name": identity.name,
+            "distribution": identity.distribution,
+            "version": identity.version,
+            "hooks": self.hooks,
+        }
 
 
 @dataclass(frozen=True, slots=True)

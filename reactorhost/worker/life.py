@@ -7,20 +7,18 @@ turns for the first time: in `_serve`, or while an async `worker_start` is await
 from __future__ import annotations
 
 import os
-import socket
-from collections.abc import Sequence
 from functools import partial
 
 from reactorhost.errors import ReactorhostError
 from reactorhost.ipc.jsonlines import JsonLine, Message
 from reactorhost.ipc.messages import Order, Report
 from reactorhost.ipc.moments import Moment
-from reactorhost.ipc.worker_spec import BorrowedListener, WorkerSpec
+from reactorhost.ipc.worker_spec import WorkerSpec
 from reactorhost.logs import AppendHandler, EventLog
-from reactorhost.plugins.identity import LoadedPlugin
 from reactorhost.plugins.worker_limit import WorkerLimit
 from reactorhost.reactor import Reactor, WakeUp, new_poller
 from reactorhost.worker.accept.acceptor import Acceptor
+from reactorhost.worker.accept.adoption import Adoption
 from reactorhost.worker.accept.capacity import CapacityReport
 from reactorhost.worker.accept.slot_sockets import SlotSockets
 from reactorhost.worker.admission.accept_rate import accept_rates
@@ -56,6 +54,7 @@ class WorkerLife:
     _most_workers: dict[str, WorkerLimit]
     _parts: WorkerParts
     _slot_sockets: SlotSockets
+    _adoption: Adoption
     _shutdown: Shutdown
 
     def __init__(self, spec: WorkerSpec, log: EventLog, log_file: AppendHandler, stack_descriptor: int) -> None:
@@ -186,6 +185,7 @@ class WorkerLife:
             [*spec.listeners],
             accept_rates(settings.services, self._most_workers, lambda: role.count, self._reactor.now),
         )
+        self._adoption = Adoption(self._slot_sockets, self._line, self._lifecycle, self._log)
         self._shutdown = Shutdown(
             parts,
             self._slot_sockets,
@@ -233,7 +233,7 @@ class WorkerLife:
 
     def _report_ready(self) -> None:
         if self._lifecycle.state is WorkerState.BOOTING:
-            plugins = [_described(plugin) for plugin in self._parts.plugins]
+            plugins = [plugin.as_fields() for plugin in self._parts.plugins]
             self._line.send(
                 {
                     "report": Report.READY,
@@ -251,7 +251,7 @@ class WorkerLife:
             case Order.SERVE:
                 self._accept_own_slot()
             case Order.ADOPT:
-                self._adopt(message["slot"], message["listeners"])
+                self._adoption.adopt(message["slot"], message["listeners"])
             case Order.RELEASE:
                 self._slot_sockets.release(message["slot"])
             case Order.MOVE:
@@ -290,23 +290,6 @@ class WorkerLife:
         shared = [None] if self._spec.slot in slots else []
         self._slot_sockets.give_up(service, [*slots, *shared], to)
 
-    def _adopt(self, slot: int | None, listeners: Sequence[Message]) -> None:
-        sockets = [socket.socket(fileno=descriptor) for descriptor in self._line.take_descriptors(len(listeners))]
-        incomplete = len(sockets) < len(listeners)
-        if incomplete:
-            # At the limit of descriptors the kernel drops those that do not fit (SCM_RIGHTS, unix(7)) and reports
-            # nothing but MSG_CTRUNC.
-            self._log.warning("adoption_failed", for_slot=slot, reason="too many open files")
-        if incomplete or self._lifecycle.state is not WorkerState.SERVING:
-            for sock in sockets:
-                sock.close()
-            # Without a slot: new unix sockets. Those in whose place they were sent stay.
-            if slot is not None:
-                self._line.send({"report": Report.RELEASED, "slot": slot, "refused": incomplete})
-            return
-        for each, sock in zip(listeners, sockets, strict=True):
-            self._slot_sockets.add(BorrowedListener(slot, each["service"], each["scheme"], sock))
-
     def _reopen_log(self, request: int) -> None:
         # Opened by the master: this process may have no permission to.
         descriptors = self._line.take_descriptors(1)
@@ -343,13 +326,3 @@ class WorkerLife:
     def _set_timed(self, timed: bool) -> None:
         for service in self._parts.services.values():
             service.context.set_timed(timed)
-
-
-def _described(plugin: LoadedPlugin) -> Message:
-    identity = plugin.identity
-    return {
-        "name": identity.name,
-        "distribution": identity.distribution,
-        "version": identity.version,
-        "hooks": plugin.hooks,
-    }

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import resource
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
 
 from chaos_plan import Step
 from chaos_plugins import BROKEN, PLAIN
+from chaos_processes import Processes, comes_to_rest
 from chaos_requests import Requests
 from host_log import HostLog
 from judge import Causes, Kill
-from kernel import accepted_ports, is_stopped, leave_descriptors
+from kernel import accepted_ports, leave_descriptors
 from later import Later
 from reactorhost.ipc.control_client import CONTROL_SOCKET, ControlClient
 from reactorhost.testing import LiveHost
@@ -32,7 +30,6 @@ STALL_SECONDS = 5.0
 """The host's `stall_timeout`; a worker that is blocked or stopped for longer is killed by it."""
 
 _CLIENT_SECONDS = 20.0
-_STOPPING_SECONDS = 0.2
 _BROKEN_EVENTS = frozenset({"worker_not_booted", "reload_failed"})
 _KILLED_EVENTS = frozenset({"worker_crashed", "reload_failed", "worker_not_booted"})
 _LOG_EVENTS = frozenset({"log_not_reopened"})
@@ -69,7 +66,7 @@ class Actions:
         self._address = host.address("plain")
         self._later = Later()
         self._rotations = count(1)
-        self._stops: Counter[int] = Counter()
+        self._processes = Processes(host.pid, self._later)
         self._threads = ThreadPoolExecutor(4)
         self._running: list[Future[str]] = []
 
@@ -134,20 +131,20 @@ class Actions:
         return self.requests.send("scale", workers=step.number(0, 1, MOST_WORKERS))
 
     def _recycle(self, step: Step) -> str:
-        pid = self._worker(step)
+        pid = self._processes.worker(step)
         return "no worker" if pid is None else self.requests.send("recycle", pid=pid)
 
     def _stop_master(self, step: Step) -> str:
         seconds = step.seconds(0, 0.1, 4.0)
-        self._stop(self._host.pid, seconds)
+        self._processes.stop(self._host.pid, seconds)
         return f"the master stopped for {seconds:.1f} s"
 
     def _freeze(self, step: Step) -> str:
         """Stop every process, as the freezer of a container does, and let the master continue first."""
         seconds = step.seconds(0, 0.1, 1.5 * STALL_SECONDS)
-        self._stop(self._host.pid, seconds)
+        self._processes.stop(self._host.pid, seconds)
         for pid in children(self._host.pid):
-            self._stop(pid, seconds)
+            self._processes.stop(pid, seconds)
         return f"all stopped for {seconds:.1f} s"
 
     def _signal_master(self, number: signal.Signals) -> str:
@@ -157,40 +154,37 @@ class Actions:
     # Workers that end or hang.
 
     def _kill(self, step: Step) -> str:
-        pid = self._worker(step)
+        pid = self._processes.worker(step)
         if pid is None:
             return "no worker"
         self._expect(_KILLED_EVENTS)
         ports = None
         if step.draws[1] < 0.7:
             # A stopped worker accepts nothing more, so these are all that may be lost.
-            self._send(pid, signal.SIGSTOP)
-            ports = accepted_ports(pid) if _stops(pid) else None
+            self._processes.send(pid, signal.SIGSTOP)
+            ports = accepted_ports(pid) if comes_to_rest(pid) else None
         self._doom(pid, ports)
-        return f"{self._send(pid, signal.SIGKILL)} with {'?' if ports is None else len(ports)} clients"
+        return f"{self._processes.send(pid, signal.SIGKILL)} with {'?' if ports is None else len(ports)} clients"
 
     def _quit_worker(self, step: Step) -> str:
-        return self._end(step, signal.SIGQUIT)
+        pid = self._processes.worker(step)
+        if pid is None:
+            return "no worker"
+        self._expect(_KILLED_EVENTS)
+        self._doom(pid)
+        return self._processes.send(pid, signal.SIGQUIT)
 
     def _terminate(self, step: Step) -> str:
-        pid = self._worker(step)
+        pid = self._processes.worker(step)
         if pid is None:
             return "no worker"
         # One that has not booted ends at once.
         self.touched.add(pid)
         self._expect(_KILLED_EVENTS)
-        return self._send(pid, signal.SIGTERM)
-
-    def _end(self, step: Step, number: signal.Signals) -> str:
-        pid = self._worker(step)
-        if pid is None:
-            return "no worker"
-        self._expect(_KILLED_EVENTS)
-        self._doom(pid)
-        return self._send(pid, number)
+        return self._processes.send(pid, signal.SIGTERM)
 
     def _stop_worker(self, step: Step) -> str:
-        pid = self._worker(step)
+        pid = self._processes.worker(step)
         if pid is None:
             return "no worker"
         seconds = step.seconds(0, 0.1, 3.0)
@@ -198,7 +192,7 @@ class Actions:
             seconds += STALL_SECONDS
         self._expect(_KILLED_EVENTS | {"worker_killed"})
         self.touched.add(pid)
-        self._stop(pid, seconds)
+        self._processes.stop(pid, seconds)
         return f"{pid} stopped for {seconds:.1f} s"
 
     def _block(self, step: Step) -> str:
@@ -269,7 +263,7 @@ class Actions:
         return " ".join(path.name for path in chosen)
 
     def _few_descriptors(self, step: Step) -> str:
-        pid = self._host.pid if step.draws[0] < 0.2 else self._worker(step)
+        pid = self._host.pid if step.draws[0] < 0.2 else self._processes.worker(step)
         if pid is None:
             return "no worker"
         more, seconds = step.number(1, 0, 8), step.seconds(2, 0.3, 3.0)
@@ -302,49 +296,9 @@ class Actions:
             client.socket.send(data)
         return f"{data[:20]!r} to the control socket"
 
-    def _worker(self, step: Step) -> int | None:
-        """Return a worker in any state, as the kernel sees them: the master may be stopped."""
-        pids = sorted(self._workers())
-        return pids[step.number(2, 0, len(pids) - 1)] if pids else None
-
-    def _workers(self) -> Iterator[int]:
-        for pid in children(self._host.pid):
-            with contextlib.suppress(OSError):
-                # Not one that is still the master's own image, right after the fork.
-                if Path(f"/proc/{pid}/comm").read_text().startswith("rh-worker"):
-                    yield pid
-
-    def _stop(self, pid: int, seconds: float) -> None:
-        """Stop a process; of several stops that overlap, the last end lets it continue."""
-        self._stops[pid] += 1
-        self._send(pid, signal.SIGSTOP)
-        self._later.add(seconds, lambda: self._continue(pid))
-
-    def _continue(self, pid: int) -> None:
-        self._stops[pid] -= 1
-        if not self._stops[pid]:
-            self._send(pid, signal.SIGCONT)
-
     def _doom(self, pid: int, ports: frozenset[int] | None = None) -> None:
         self.touched.add(pid)
         self.causes.add_kill(Kill(pid, time.monotonic(), ports))
-
-    def _send(self, pid: int, number: signal.Signals) -> str:
-        if pid in (self._host.pid, *children(self._host.pid)):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, number)
-        return f"{number.name} to {pid}"
-
-
-def _stops(pid: int) -> bool:
-    """Return whether a process that got STOP has come to rest: another processor may still run it."""
-    deadline = time.monotonic() + _STOPPING_SECONDS
-    with contextlib.suppress(OSError):
-        while time.monotonic() < deadline:
-            if is_stopped(pid):
-                return True
-            os.sched_yield()
-    return False
 
 
 def _restore_descriptors(pid: int) -> None:

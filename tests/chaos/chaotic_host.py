@@ -180,7 +180,7 @@ class ChaoticHost:
         try:
             self._wait(settled, what)
         except ViolationError as error:
-            shown = {key: found[key] for key in ("reloading", "workers_wanted", "workers", "slots")}
+            shown = {key: found.get(key) for key in ("reloading", "workers_wanted", "workers", "slots")}
             raise ViolationError(f"{error}: {shown}") from None
         return found
 

@@ -81,6 +81,10 @@ class UnitPlan:
         )
         return _text(sections)
 
+    def missing_folders(self) -> list[Path]:
+        """Return the folders that the unit makes writable and that do not exist: systemd would refuse to start it."""
+        return [each for each in sorted(set(self._written_folders())) if self.is_root and not each.is_dir()]
+
     def socket(self) -> str:
         """Return the text of the `.socket` unit.
 

@@ -54,7 +54,19 @@ class WatchedListener:
     for are refused. `rate` limits how fast clients are accepted; all listeners of a service share it.
     """
 
-    __slots__ = ("_kind", "accept", "on_accepted", "rate", "refuses", "service", "slot", "socket", "waits", "watched")
+    __slots__ = (
+        "_kind",
+        "accept",
+        "on_accepted",
+        "rate",
+        "refuses",
+        "served",
+        "service",
+        "slot",
+        "socket",
+        "waits",
+        "watched",
+    )
 
     def __init__(
         self,
@@ -70,6 +82,7 @@ class WatchedListener:
         self.service = service
         self.refuses = refuses
         self.rate = rate
+        self.served = False
         self.waits = False
         self.watched = False
         self.socket = sock
@@ -269,13 +282,17 @@ class Acceptor:
         """Return whether the rate of a service allows one more client; if not, its listener waits."""
         now = self.reactor.now
         if rate.allows(now):
+            listener.served = True
             return True
+        # One token at a time comes back. The listener that has had the last one must not get each of them.
+        ready_at = rate.ready_at(now, after_others=listener.served)
+        listener.served = False
         listener.waits = True
         self.counters.rate_pauses += 1
         if self._rate_lines.admits(now, listener.service):
             self.log.warning("accept_rate_reached", service=listener.service, accept_rate=rate.per_second)
         self._update(listener)
-        self.reactor.call_at(rate.ready_at(now), self._end_wait, listener)
+        self.reactor.call_at(ready_at, self._end_wait, listener)
         return False
 
     def _end_wait(self, listener: WatchedListener) -> None:

@@ -49,7 +49,7 @@ def watch_open(stream: Stream) -> None:
     if is_kept(stream) and (stream.held & PEER_EOF or stream.send_state is BROKEN):
         due_at = stream.active_at + stream.context.limits.close_timeout
         stream.deadline = stream.context.reactor.call_at(due_at, _silence_due, stream)
-    else:
+    elif stream.idle_seconds is not None or stream.context.limits.message_timeout is not None:
         dues = [due for due in (_idle_due_at(stream), _message_due_at(stream)) if due is not None]
         if dues:
             stream.deadline = stream.context.reactor.call_at(min(dues), _open_due, stream)

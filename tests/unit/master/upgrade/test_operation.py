@@ -244,6 +244,15 @@ def test_a_second_request_follows_the_first(host: Host) -> None:
     assert host.lifecycle.other_children == {}
 
 
+def test_a_second_request_with_another_interpreter_is_refused(host: Host) -> None:
+    host.request()
+    with pytest.raises(ReactorhostError, match=f"an upgrade with {PYTHON} is running"):
+        host.upgrade.request(host.client(), {"interpreter": "/third/bin/python"})
+    # A signal names no interpreter.
+    host.upgrade.request()
+    host.log.error.assert_not_called()
+
+
 def test_a_host_that_starts_is_not_upgraded(host: Host) -> None:
     host.lifecycle.started = False
     with pytest.raises(ReactorhostError, match="still starting"):

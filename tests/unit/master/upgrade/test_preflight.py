@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
 
@@ -17,6 +18,7 @@ from reactorhost.errors import BootError, ReactorhostError
 from reactorhost.master.upgrade import document, preflight
 from reactorhost.master.upgrade.document import Document
 from reactorhost.master.upgrade.preflight import Preflight
+from reactorhost.system.handover import Program
 
 PROGRAM = Mock(interpreter="/other/bin/python")
 
@@ -93,3 +95,28 @@ def test_a_report_of_another_form_is_refused(check: Check) -> None:
     check.write({"report": ["9", "3.99"]})
     what = f"version {__version__} cannot read the report of /other/bin/python: "
     assert check.failure(0).what.startswith(what)
+
+
+@pytest.mark.parametrize(
+    ("interpreter", "directory", "hint"),
+    [
+        ("/no/such/python", "/", None),
+        ("/bin/true", "/no/such/directory", "the host was started in this directory: create it again"),
+    ],
+)
+def test_a_program_that_cannot_be_executed_is_reported_with_what_is_missing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, interpreter: str, directory: str, hint: str | None
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(os, "setsid", lambda: None)
+    monkeypatch.setattr(os, "dup2", lambda source, target: target)
+    monkeypatch.setattr(os, "open", lambda path, flags: -1)
+    report = document.write({})
+    try:
+        assert preflight._execute(Program(interpreter, ("start",), directory, {}), report, report) == 1
+        failed = document.read(report)["failed"]
+    finally:
+        os.close(report)
+    missing = interpreter if hint is None else directory
+    assert failed["what"] == f"cannot execute the installation: No such file or directory: {missing!r}"
+    assert failed["hint"] == hint

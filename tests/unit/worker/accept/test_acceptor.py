@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import logging
 import socket
 from collections import deque
@@ -41,12 +42,13 @@ class PortableListener:
     type = socket.SOCK_STREAM
     proto = 0
 
-    def __init__(self, *queue: Any) -> None:
+    def __init__(self, *queue: Any, number: int = 7) -> None:
         self.queue = deque(queue)
         self.closed = False
+        self.number = number
 
     def fileno(self) -> int:
-        return 7
+        return self.number
 
     def accept(self) -> tuple[FakeAccepted, Any]:
         if not self.queue:
@@ -90,8 +92,8 @@ class Host:
         self.acceptor = Acceptor(reactor, self.counters, log, self.registry, most_connections, capacity)
         listener = cast("socket.socket", self.listener)
         self.rate_waits: list[tuple[float, Callable[[], object]]] = []
-        rate = None if per_second is None else AcceptRate(per_second, lambda: 1, self.now)
-        self.acceptor.add([WatchedListener(slot, "echo", listener, self.on_accepted, refuses=refuses, rate=rate)])
+        self.rate = None if per_second is None else AcceptRate(per_second, lambda: 1, self.now)
+        self.acceptor.add([WatchedListener(slot, "echo", listener, self.on_accepted, refuses=refuses, rate=self.rate)])
 
     def on_accepted(self, sock: socket.SocketType, peer: Any) -> None:
         self.accepted.append((sock, peer))
@@ -247,6 +249,25 @@ def test_above_its_rate_a_service_waits_and_the_master_does_not_know(
     assert [peer for _, peer in host.accepted] == ["a", "b", "c"]
     assert (len(host.rate_waits), host.counters.rate_pauses) == (1, 2)
     assert [record.message for record in caplog.records] == ["accept_rate_reached"]
+
+
+def test_above_the_rate_each_listener_of_a_service_has_its_turn() -> None:
+    host = Host(*(10 * ["one"]), per_second=2)
+    other = PortableListener(*(10 * ["two"]), number=8)
+    second = WatchedListener(1, "echo", cast("socket.socket", other), host.on_accepted, rate=host.rate)
+    host.acceptor.add([second])
+    host.turn()
+    host.accepted.clear()
+    for _ in range(12):
+        # The reactor calls the one that is due first, and of two at the same time the one that was made first.
+        due = min(host.rate_waits, key=lambda each: each[0])
+        host.rate_waits.remove(due)
+        host.rate_waits.append(due)
+        host.end_wait()
+        host.turn()
+    peers = [peer for _, peer in host.accepted]
+    assert len(peers) == 6
+    assert all(before != after for before, after in itertools.pairwise(peers))
 
 
 def test_no_token_is_taken_for_a_queue_that_is_empty() -> None:
