@@ -20,5 +20,5 @@ def test_anything_else_is_a_usage_error(written: str) -> None:
 
 
 def test_the_error_says_what_can_be_written() -> None:
-    with pytest.raises(click.BadParameter, match='write 4, "2-16" or "auto"$'):
+    with pytest.raises(click.BadParameter, match=r'write 4, "2-16" or "auto"$'):
         WorkerCount().convert("many", None, None)
