@@ -160,8 +160,9 @@ def _wait_with_progress(host: ControlClient, master: _Master, *, shown: bool) ->
     with ProgressView("stopping", lead="stopping: ", shown=shown) as view:
         while True:
             ready, _, _ = select.select(waited_for, (), (), _SILENCE_SECONDS)
-            # A pidfd is readable once the process has ended, before it is reaped (pidfd_open(2)).
-            if master.pidfd in ready:
+            # A pidfd is readable once the process has ended, before it is reaped (pidfd_open(2)). What the process sent
+            # before may still have to be read.
+            if master.pidfd in ready and host.socket not in ready:
                 return name
             if not ready:
                 raise TimeoutError
