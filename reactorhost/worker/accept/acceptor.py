@@ -188,6 +188,8 @@ class Acceptor:
     def _serve(self, listener: WatchedListener) -> None:
         if not self._accepting:
             self._refuse_batch(listener)
+        elif listener.rate is not None and not listener.rate.allows(self.reactor.now):
+            self._wait_for_rate(listener, listener.rate)
         elif listener.slot is None:
             self._accept_one(listener)
         else:
@@ -226,12 +228,13 @@ class Acceptor:
 
     def _accept_batch(self, listener: WatchedListener) -> None:
         for _ in range(_BATCH):
-            if listener.rate is not None and not self._within_rate(listener, listener.rate):
-                return
             if not self._accepting or not self._accept(listener):
                 return
             if self.counters.connections >= self.most_connections:
                 self._pause("max_connections")
+                return
+            if listener.rate is not None and not listener.rate.allows(self.reactor.now):
+                # The next turn shows whether more clients wait.
                 return
 
     def _refuse_batch(self, listener: WatchedListener) -> None:
@@ -255,8 +258,6 @@ class Acceptor:
                 self.log.warning("clients_refused", reason="max_connections", suppressed=suppressed)
 
     def _accept_one(self, listener: WatchedListener) -> None:
-        if listener.rate is not None and not self._within_rate(listener, listener.rate):
-            return
         if not self._accepting or not self._accept(listener):
             return
         if self.counters.connections >= self.most_connections:
@@ -265,18 +266,15 @@ class Acceptor:
         elif listener in self._listeners:
             self._rejoin(listener)
 
-    def _within_rate(self, listener: WatchedListener, rate: AcceptRate) -> bool:
-        """Return whether the rate of a service allows one more client; if not, its listener waits."""
+    def _wait_for_rate(self, listener: WatchedListener, rate: AcceptRate) -> None:
+        """Let the clients of a listener wait until the rate of its service allows one more."""
         now = self.reactor.now
-        if rate.allows(now):
-            return True
         listener.waits = True
         self.counters.rate_pauses += 1
         if self._rate_lines.admits(now, listener.service):
             self.log.warning("accept_rate_reached", service=listener.service, accept_rate=rate.per_second)
         self._update(listener)
         self.reactor.call_at(rate.ready_at(now), self._end_wait, listener)
-        return False
 
     def _end_wait(self, listener: WatchedListener) -> None:
         listener.waits = False

@@ -271,8 +271,20 @@ def test_other_reasons_to_accept_again_do_not_end_the_wait_for_the_rate() -> Non
     assert host.watched
 
 
+@pytest.mark.parametrize("slot", [0, None])
+def test_a_rate_that_is_used_up_without_a_client_that_waits_is_not_reported(
+    slot: int | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    host = Host("a", slot=slot, per_second=1)
+    # A queue that is empty then is not ready in another.
+    host.turn()
+    assert host.watched
+    assert (host.counters.rate_pauses, caplog.records) == (0, [])
+
+
 def test_a_listener_that_waits_can_be_released() -> None:
     host = Host("a", "b", per_second=1)
+    host.turn()
     host.turn()
     host.acceptor.release(0)
     assert host.listener.closed
