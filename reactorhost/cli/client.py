@@ -20,7 +20,7 @@ from reactorhost.errors import (
 from reactorhost.ipc.control_client import CONTROL_SOCKET, ControlClient, ForeignHostError
 from reactorhost.ipc.messages import Message
 from reactorhost.master import instances
-from reactorhost.master.rundir import holder_pid
+from reactorhost.master.run_lock import holder_pid
 from reactorhost.system.ownership import user_name
 
 _PING_SECONDS = 5.0

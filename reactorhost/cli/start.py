@@ -93,6 +93,7 @@ def _serve(
 def _continue(handover: Handover, flags: dict[str, Any], manager: ManagerVariables) -> None:
     """Report whether this program could resume the host that has executed it, or resume it."""
     from reactorhost.cli.validation import validate
+    from reactorhost.master.management import import_late_parts
     from reactorhost.master.startup import run_host
     from reactorhost.master.upgrade.document import Document, Resumption
     from reactorhost.master.upgrade.preflight import report
@@ -106,8 +107,13 @@ def _continue(handover: Handover, flags: dict[str, Any], manager: ManagerVariabl
             settings = fit_settings(settings, document.state)
         return settings, validate(settings, problems, starts=starts)
 
+    def check(document: Document) -> list[str]:
+        settings, warnings = examine(document, starts=False)
+        import_late_parts(settings)
+        return warnings
+
     if handover.purpose is Purpose.CHECK:
-        report(handover.descriptor, lambda document: examine(document, starts=False)[1])
+        report(handover.descriptor, check)
         return
     resumption = Resumption(handover.descriptor)
     with resumption.falling_back():

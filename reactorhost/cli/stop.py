@@ -19,7 +19,7 @@ from reactorhost.cli.output import echo
 from reactorhost.config.resolve import Location
 from reactorhost.errors import NotPermittedError, ReactorhostError
 from reactorhost.ipc.control_client import ControlClient
-from reactorhost.master.rundir import holder_pid
+from reactorhost.master.run_lock import holder_pid
 
 _SILENCE_SECONDS = 5.0
 _SIGNAL_SECONDS = 30.0
@@ -160,8 +160,9 @@ def _wait_with_progress(host: ControlClient, master: _Master, *, shown: bool) ->
     with ProgressView("stopping", lead="stopping: ", shown=shown) as view:
         while True:
             ready, _, _ = select.select(waited_for, (), (), _SILENCE_SECONDS)
-            # A pidfd is readable once the process has ended, before it is reaped (pidfd_open(2)).
-            if master.pidfd in ready:
+            # A pidfd is readable once the process has ended, before it is reaped (pidfd_open(2)). What the process sent
+            # before may still have to be read.
+            if master.pidfd in ready and host.socket not in ready:
                 return name
             if not ready:
                 raise TimeoutError

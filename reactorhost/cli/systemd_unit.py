@@ -52,6 +52,8 @@ def systemd_unit(socket: bool, systemd_version: int | None, **flags: Any) -> Non
         echo(f"reactorhost: warning: {variable} is set here and not in the unit: use {setting.flag}", err=True)
     if is_root and settings.user is None and not socket:
         echo("reactorhost: warning: the workers run as root: name a user with --user", err=True)
+    for folder in () if socket else plan.missing_folders():
+        echo(f"reactorhost: warning: {folder} does not exist: make it before the service starts", err=True)
     echo(text)
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from reactorhost.master.instances import MASTER_NAME, foreign_owner, places
-from reactorhost.master.rundir import LOCK, holder_pid
+from reactorhost.master.run_lock import LOCK, holder_pid
 from reactorhost.system import procfs
 
 _OF_USERS = (re.compile(r"/tmp/reactorhost-(\d+)"), re.compile(r"/run/user/(\d+)/reactorhost"))  # noqa: S108  read only

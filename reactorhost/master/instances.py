@@ -10,7 +10,7 @@ from pathlib import Path
 
 from reactorhost.errors import AlreadyRunningError
 from reactorhost.ipc.control_client import CONTROL_SOCKET
-from reactorhost.master.rundir import LOCK, holder_pid
+from reactorhost.master.run_lock import LOCK, holder_pid
 from reactorhost.system.ownership import is_trusted
 
 MASTER_NAME = "rh-master"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 from collections.abc import Callable, Mapping
@@ -9,6 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from reactorhost.config.settings import Settings
 from reactorhost.logs import AppendHandler
 from reactorhost.master.admin.commands import AdminCommands, Launch
 from reactorhost.master.admin.control_server import ControlServer
@@ -88,7 +90,7 @@ class Management:
         address = context.planner.settings.admin
         if address is None:
             return None
-        # Late: most hosts need neither it nor h11.
+        # Late, as `import_late_parts` says.
         from reactorhost.master.admin.probes import Probes
         from reactorhost.master.http.server import HttpServer
         from reactorhost.master.http.sockets import is_local
@@ -116,6 +118,19 @@ class Management:
         watch = CodeWatch(context.pool, context.log, config_file, commands.files_changed)
         watch.start()
         return watch.close
+
+
+def import_late_parts(settings: Settings) -> None:
+    """Import what the master of a host with these settings imports late, because most hosts do not need it.
+
+    The check of an upgrade does so: a part that cannot be imported must not be found after the program was replaced,
+    when the files of the one before may be gone.
+    """
+    if settings.admin is not None:
+        for name in ("admin.probes", "http.server", "metrics.route"):
+            importlib.import_module(f"reactorhost.master.{name}")
+    if settings.reload_on_change:
+        importlib.import_module("reactorhost.master.code_watch")
 
 
 def _watch_signals(reactor: Reactor, callbacks: Mapping[signal.Signals, Callable[[], object]]) -> None:

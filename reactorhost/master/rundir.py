@@ -1,9 +1,5 @@
 """The run directory of an instance: lock, pid files and control socket.
 
-An instance runs exactly while its lock is held. It is a record lock (fcntl, not flock): the kernel reports the process
-that holds it, so a process id that was reused is never mistaken for a master, and a forked worker does not inherit it.
-POSIX drops a record lock when the process closes any descriptor of the file, so the master opens it once only.
-
 The lock's file also has process id and start time of every worker, so that the next master finds those that are left
 when this one is killed.
 """
@@ -12,29 +8,23 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
 import stat
-import struct
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from reactorhost.config.default_paths import Selection
-from reactorhost.errors import AlreadyRunningError, NotPermittedError, ReactorhostError, error_from_os
+from reactorhost.errors import NotPermittedError, ReactorhostError, error_from_os
 from reactorhost.ipc.control_client import CONTROL_SOCKET
+from reactorhost.master import run_lock
 from reactorhost.system import procfs
 from reactorhost.system.fork import ForkRegistry
 from reactorhost.system.own_file import FileState, OwnFile
 from reactorhost.system.ownership import is_trusted, user_name
 
-LOCK = "lock"
-"""The file name of the lock in the run directory."""
-
 _HINT = "choose another with --run-dir"
 _MOST_RECORD_BYTES = 1 << 20
-# struct flock: type, whence, start, length, pid, and its padding to a multiple of 8 bytes.
-_FLOCK = struct.Struct("@hhllii")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +54,7 @@ class RunDirectory:
         self.pid_file = pid_file
         self.control_socket = path / CONTROL_SOCKET
         self.workers_file = path / "workers.pid"
-        self.lock_file = path / LOCK
+        self.lock_file = path / run_lock.LOCK
         self._registry = registry
         self._selection = selection
         self._lock: int | None = None
@@ -154,7 +144,7 @@ class RunDirectory:
         if before is not None:
             os.close(before)
             # If the file had only been moved away for a moment, both are of it, and that close has ended the lock.
-            self._lock_now(descriptor)
+            run_lock.lock(descriptor, self.path, self._selection)
         self._write_record()
 
     def written(self) -> list[tuple[Path, FileState, Callable[[], object]]]:
@@ -251,37 +241,11 @@ class RunDirectory:
 
     def _lock_directory(self) -> int:
         try:
-            self._lock = descriptor = self._locked()
+            self._lock = descriptor = run_lock.take(self.path, self._selection)
             self._locked_file = OwnFile.at(self.lock_file)
         except OSError as error:
             raise error_from_os(error, f"cannot write {self.lock_file}", hint=_HINT) from None
         return descriptor
-
-    def _locked(self) -> int:
-        while True:
-            descriptor = os.open(self.lock_file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-            try:
-                self._lock_now(descriptor)
-            except AlreadyRunningError:
-                os.close(descriptor)
-                raise
-            with contextlib.suppress(FileNotFoundError):
-                if os.path.samestat(os.fstat(descriptor), self.lock_file.stat()):
-                    # With read permission, any user could hold a shared lock on a file that a killed master left.
-                    os.fchmod(descriptor, 0o600)
-                    return descriptor
-            # The last holder removed the file between open and lock: this lock is on a file without a name.
-            os.close(descriptor)
-
-    def _lock_now(self, descriptor: int) -> None:
-        try:
-            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = holder_pid(self.path)
-            what = f"a host already runs in {self.path}" + (f", pid {holder}" if holder else "")
-            other = "--run-dir" if self._selection.by_run_dir else "--name"
-            hint = f"stop it with `reactorhost stop{self._selection.flags}`, or start another one with another {other}"
-            raise AlreadyRunningError(what, hint=hint) from None
 
 
 def check_directory(path: Path) -> None:
@@ -308,23 +272,6 @@ def _records(descriptor: int) -> list[tuple[int, int]]:
     except (OSError, ValueError):
         # No master has written it.
         return []
-
-
-def holder_pid(run_dir: Path) -> int | None:
-    """Return the process that holds the lock of a run directory, or None; another user's lock does not count."""
-    # F_GETLK does not take the lock, so that a query never makes a start fail.
-    try:
-        # A link could lead to the lock of any process. Without NONBLOCK, a FIFO of that name would block here.
-        descriptor = os.open(run_dir / LOCK, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        with open(descriptor, "rb") as file:
-            if not is_trusted(os.fstat(descriptor).st_uid):
-                return None
-            found = fcntl.fcntl(file, fcntl.F_GETLK, _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0, 0))
-    except OSError:
-        return None
-    # The kernel writes the first conflicting lock over the request; without one, it sets the type to F_UNLCK.
-    kind, _, _, _, pid, _ = _FLOCK.unpack(found)
-    return None if kind == fcntl.F_UNLCK else int(pid)
 
 
 def _presence(path: Path) -> FileState:

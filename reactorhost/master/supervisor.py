@@ -17,7 +17,6 @@ from reactorhost.ipc.moments import Moment
 from reactorhost.master.context import MasterContext
 from reactorhost.master.listen.slot_socket import SlotSocket
 from reactorhost.master.plan import actions
-from reactorhost.master.plan.adoption import RETRY_SECONDS
 from reactorhost.master.plan.planner import HostState
 from reactorhost.master.plan.service_limits import Declared
 from reactorhost.master.plan.worker_table import WorkerState
@@ -223,7 +222,7 @@ class Supervisor:
         if sockets and not self._pool.lend(pid, slot, sockets):
             # As when the worker has no descriptor left.
             self._log.warning("adoption_failed", for_slot=slot, reason="too many open files")
-            self._adoption_refused(slot, pid, time.monotonic())
+            self._planner.adoption.refused(slot, pid, time.monotonic())
 
     def _retire(self, slot: int, adopter: int | None, now: float) -> None:
         if not self._listeners.steered:
@@ -237,15 +236,10 @@ class Supervisor:
     def _released(self, pid: int, message: Message) -> None:
         now = time.monotonic()
         if message["refused"]:
-            self._adoption_refused(message["slot"], pid, now)
+            self._planner.adoption.refused(message["slot"], pid, now)
         elif self._planner.adoption.released(message["slot"], pid, now):
             self._close_if_empty(message["slot"], now)
         self.schedule()
-
-    def _adoption_refused(self, slot: int, pid: int, now: float) -> None:
-        self._planner.adoption.refused(slot, pid, now)
-        # No other event would let the planner choose another worker.
-        self._reactor.call_later(RETRY_SECONDS, self.schedule)
 
     def _close_if_empty(self, slot: int, now: float) -> None:
         # A client can have come between the adopter's last accept and now; then the slot needs an adopter again.

@@ -18,8 +18,8 @@ from reactorhost.api.peer_credentials import PeerCredentials
 from reactorhost.api.proxy_facts import ProxyFacts
 from reactorhost.api.worker import Worker
 from reactorhost.errors import ReactorhostError
+from reactorhost.ipc.counters import Counters
 from reactorhost.ipc.messages import Values
-from reactorhost.ipc.scoreboard import Counters
 from reactorhost.testing import bench_service, fakes
 from reactorhost.testing.bench_bus import BenchBus, OtherWorker
 from reactorhost.testing.bench_client import BenchClient, CloseWatcher

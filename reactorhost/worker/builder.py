@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from reactorhost.api.connection import Connection
 from reactorhost.api.worker import Worker
+from reactorhost.ipc.counters import Counters
 from reactorhost.ipc.jsonlines import Message
 from reactorhost.ipc.messages import Report
 from reactorhost.ipc.moments import Moment
-from reactorhost.ipc.scoreboard import Counters
 from reactorhost.logs import HOST_LOGGER, EventLog
 from reactorhost.plugins import chain
 from reactorhost.plugins.identity import LoadedPlugin

@@ -22,7 +22,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "host" / "support"))
 from load import Load
 from measured_host import MeasuredHost
 from reactorhost.histogram import BUCKETS
-from reactorhost.ipc.scoreboard import Counters, Scoreboard, Timings
+from reactorhost.ipc.counters import Counters, Timings
+from reactorhost.ipc.scoreboard import Scoreboard
 from reactorhost.master.metrics.exposition import exposition
 from reactorhost.master.workers.exit_report import Sample
 from reactorhost.testing import LiveHost

@@ -106,7 +106,8 @@ def test_a_lock_that_another_user_made_names_no_process(open_directory: Path, tm
         fcntl.lockf(file, fcntl.LOCK_EX)
         # In another process: a lock of its own does not show.
         query = (
-            "import sys, pathlib; from reactorhost.master.rundir import *; print(holder_pid(pathlib.Path(sys.argv[1])))"
+            "import sys, pathlib; from reactorhost.master.run_lock import holder_pid; "
+            "print(holder_pid(pathlib.Path(sys.argv[1])))"
         )
         command = [sys.executable, "-c", query, str(open_directory)]
         found = subprocess.run(command, capture_output=True, text=True, check=True, timeout=DEADLINE_SECONDS)

@@ -15,7 +15,8 @@ from reactorhost.config import default_paths
 from reactorhost.config.default_paths import Selection
 from reactorhost.errors import AlreadyRunningError, NotPermittedError, ReactorhostError
 from reactorhost.master.instances import check_alone, find, running
-from reactorhost.master.rundir import RunDirectory, holder_pid
+from reactorhost.master.run_lock import holder_pid
+from reactorhost.master.rundir import RunDirectory
 from reactorhost.system.fork import ForkRegistry
 from reactorhost.system.own_file import FileState
 
@@ -194,7 +195,7 @@ def test_a_lock_whose_file_is_there_again_is_not_lost(tmp_path: Path) -> None:
     ours.take_lock_again()
     # Not `holder_pid` in this process: closing any descriptor of the file ends its locks.
     code = (
-        "import sys; from pathlib import Path; from reactorhost.master.rundir import holder_pid\n"
+        "import sys; from pathlib import Path; from reactorhost.master.run_lock import holder_pid\n"
         "print(holder_pid(Path(sys.argv[1])))"
     )
     asked = subprocess.run(

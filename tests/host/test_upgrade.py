@@ -112,6 +112,10 @@ def an_import_that_fails(other: Installation, plugin: Path) -> None:
     other.begin_with("master/startup.py", "import no_such_module")
 
 
+def an_endpoint_that_fails(other: Installation, plugin: Path) -> None:
+    other.begin_with("master/http/server.py", "import no_such_module")
+
+
 def an_older_host(other: Installation, plugin: Path) -> None:
     other.replace("cli/start.py", "if handover is not None:", "if False:")
 
@@ -136,11 +140,12 @@ def no_interpreter(other: Installation, plugin: Path) -> None:
     ("spoil", "status", "text"),
     [
         (an_import_that_fails, 3, "No module named 'no_such_module'"),
+        (an_endpoint_that_fails, 3, "ended with exit status 1: ModuleNotFoundError: No module named 'no_such_module'"),
         (an_older_host, 3, "exit status 6"),
         (another_schema, 1, f"version {OTHER} cannot continue a host of version {__version__}"),
         (a_plugin_that_fails, 4, "broken"),
         (a_crash, 3, "signal 11 (SIGSEGV)"),
-        (no_interpreter, 3, "No such file or directory: '/no/such/python'"),
+        (no_interpreter, 3, "cannot execute the installation: No such file or directory: '/no/such/python'"),
     ],
 )
 def test_an_installation_that_fails_its_check_changes_nothing(
@@ -153,7 +158,7 @@ def test_an_installation_that_fails_its_check_changes_nothing(
     text: str,
 ) -> None:
     plugin = write_plugin("@hookimpl\ndef receive(connection, data):\n    connection.send(data)\n")
-    host = live_host("--plugin", plugin, "--workers", "1")
+    host = live_host("--plugin", plugin, "--workers", "1", "--admin", "tcp://127.0.0.1:0")
     before = pids_of(host)
     other = new_installation()
     spoil(other, Path(plugin))

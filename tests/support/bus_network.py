@@ -20,7 +20,7 @@ from reactorhost.api.close_reason import CloseReason
 from reactorhost.bus.frames import Hello
 from reactorhost.bus.refs import Origin
 from reactorhost.framing import Lines
-from reactorhost.ipc.scoreboard import Counters
+from reactorhost.ipc.counters import Counters
 from reactorhost.logs import EventLog
 from reactorhost.plugins import loading
 from reactorhost.reactor import ERROR, HANG_UP, READ, WRITE, Reactor

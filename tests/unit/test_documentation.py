@@ -27,7 +27,8 @@ from reactorhost.config.settings import OVERRIDES, TABLE, Setting
 from reactorhost.dashboard.tables import columns
 from reactorhost.ipc import status
 from reactorhost.ipc.host_row import HostRow
-from reactorhost.master.admin.commands import FIXED_SETTINGS, AdminCommands
+from reactorhost.master.admin.commands import AdminCommands
+from reactorhost.master.admin.fixed_settings import FIXED_SETTINGS
 from reactorhost.master.plan.slot import Slot, SlotState
 from reactorhost.master.plan.worker_table import WorkerState
 from reactorhost.plugins.contract import HOOKS

@@ -16,7 +16,7 @@ import pytest
 import reactorhost_redis
 from reactorhost.bus import Backend, BackendState, Keep
 from reactorhost.bus.refs import Origin
-from reactorhost.ipc.scoreboard import Counters
+from reactorhost.ipc.counters import Counters
 from reactorhost.logs import EventLog
 from reactorhost.worker.bus.remote.backend_bridge import BackendBridge
 from real_workers import OPTIONS, RealNetwork

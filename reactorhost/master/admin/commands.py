@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from reactorhost import __version__
-from reactorhost.address import Address
 from reactorhost.api.hookspecs import PROJECT
 from reactorhost.config import plugin_tables
 from reactorhost.config.settings import BY_NAME, Settings
@@ -23,6 +22,7 @@ from reactorhost.ipc.jsonlines import Message
 from reactorhost.ipc.messages import Order
 from reactorhost.logs import AppendHandler
 from reactorhost.master.admin.control_server import Session, Verb
+from reactorhost.master.admin.fixed_settings import FIXED_SETTINGS, bound
 from reactorhost.master.admin.settings_report import settings_report
 from reactorhost.master.context import MasterContext
 from reactorhost.master.lifecycle import Lifecycle
@@ -35,21 +35,6 @@ from reactorhost.master.workers.requests import TIMEOUT_SECONDS
 from reactorhost.plugins import discovery
 from reactorhost.plugins.imports import ImportedCode
 
-# What a process keeps for its whole life; a fresh value takes effect with the next master.
-FIXED_SETTINGS = (
-    "name",
-    "daemon",
-    "run_dir",
-    "pid_file",
-    "log_file",
-    "user",
-    "group",
-    "backlog",
-    "peer_timeout",
-    "admin",
-    "reload_on_change",
-    "debug",
-)
 _SERVING = (WorkerState.READY, WorkerState.DRAINING, WorkerState.STOPPING)
 
 
@@ -107,7 +92,7 @@ class AdminCommands:
             "connections": self._list_connections,
             "reopen": lambda session, message: self._reopen_logs(session),
             "launch": self._send_launch,
-            "settings": lambda session, message: session.done(**settings_report(self.context.planner, FIXED_SETTINGS)),
+            "settings": lambda session, message: session.done(**settings_report(self.context.planner)),
         }
 
     def _signalled(self, request: Callable[[], None]) -> Callable[[], None]:
@@ -329,8 +314,3 @@ class AdminCommands:
     def _check_not_stopping(self) -> None:
         if self.context.planner.state in (HostState.LEAVING, HostState.STOPPING):
             raise ReactorhostError("the host is being stopped")
-
-
-def bound(settings: Settings) -> list[tuple[str, Address, bool]]:
-    """Return every service's addresses, and whether TLS is used there."""
-    return [(each.name, address, each.speaks_tls(address)) for each in settings.services for address in each.listen]

@@ -111,6 +111,10 @@ class ControlServer:
         Raises:
             ReactorhostError: the socket cannot be created.
         """
+        # Clients that connected before the file was removed wait in the queue of the socket that is replaced. Without a
+        # descriptor for one of them there is none for the new socket either, and the old one stays for now.
+        while self._listener is not None and self._accept_next(self._listener):
+            pass
         # Not chmod after bind: in between, others could connect.
         before = os.umask(0o177)
         try:
@@ -120,9 +124,6 @@ class ControlServer:
             raise error_from_os(error, f"cannot create {self.path}", hint="use another, shorter --run-dir") from None
         finally:
             os.umask(before)
-        # Clients that connected before the file was removed wait in the queue of the socket that is replaced.
-        while self._listener is not None and self._accept_next(self._listener):
-            pass
         self._stop_listening()
         self._listen(listener)
 
@@ -261,13 +262,15 @@ class ControlServer:
         self._accept_next(self._listener)
 
     def _accept_next(self, listener: socket.socket) -> bool:
-        """Accept a client that waits; returns False if there is none, or no descriptor for it."""
+        """Accept a client that waits, or make room for it; returns False if there is none, or no descriptor for it."""
         try:
             client, _ = listener.accept()
         except OSError as error:
             # At the limit of descriptors the client stays in the queue. A place is made for it, or else the listener,
             # which would be reported in every turn, is not looked at for a while.
-            if error.errno in (errno.EMFILE, errno.ENFILE) and self._retry is None and not self._make_room():
+            if error.errno in (errno.EMFILE, errno.ENFILE) and self._retry is None:
+                if self._make_room():
+                    return True
                 self.reactor.unregister(listener.fileno())
                 self._retry = self.reactor.call_later(_RETRY_SECONDS, self._watch)
             # Else none waits, or the client has disconnected.
@@ -307,9 +310,15 @@ class ControlServer:
     def _make_room(self) -> bool:
         """Disconnect the client that is idle for longest; returns False if none is."""
         idle = [session for session in self._sessions.values() if session.idle]
-        if idle:
-            self._disconnect(min(idle, key=lambda session: session.active_at))
-        return bool(idle)
+        for session in sorted(idle, key=lambda session: session.active_at):
+            # A request that has arrived, and was not received yet, would be lost.
+            session.line.receive_within(0)
+            if session.line.closed:
+                return True
+            if session.idle:
+                self._disconnect(session)
+                return True
+        return False
 
     def _disconnect(self, session: Session) -> None:
         if self._lines.admits(self.reactor.now):

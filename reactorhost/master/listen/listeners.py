@@ -43,23 +43,14 @@ from reactorhost.config.service import Service
 from reactorhost.config.settings import Settings
 from reactorhost.errors import ReactorhostError
 from reactorhost.ipc.status import ListenerStatus
-from reactorhost.master.listen import bind
-from reactorhost.master.listen.listeners_state import (
-    ListenersState,
-    SocketReference,
-    export_group,
-    reference,
-    referenced,
-    restore_group,
-)
+from reactorhost.master.listen import bind, group_sockets
+from reactorhost.master.listen.listeners_state import ListenersState, SocketPositions, export_group, restore_group
 from reactorhost.master.listen.passed_sockets import PassedSockets
 from reactorhost.master.listen.slot_socket import Group, SlotSocket
 from reactorhost.master.listen.stored_sockets import leaving_slots
 from reactorhost.master.listen.unix_socket_files import UnixSocketFiles
 from reactorhost.system.fork import ForkRegistry
 from reactorhost.system.own_file import FileState
-
-_PORT_TRIES = 16
 
 
 class Listeners:
@@ -123,13 +114,9 @@ class Listeners:
         self._unix_files.restore(state.unix_files)
         self._leaving, self._full, self.steered = state.leaving, state.full, state.steered
 
-    def reference(self, each: SlotSocket) -> SocketReference:
-        """Return the position of a socket in the state that `export` returns."""
-        return reference(each, self.groups, self._sockets)
-
-    def referenced(self, position: SocketReference) -> SlotSocket:
-        """Return the socket at a position of the state that was restored."""
-        return referenced(position, self.groups, self._sockets)
+    def positions(self) -> SocketPositions:
+        """Return where each socket is in the state that `export` returns, or that was restored."""
+        return SocketPositions(self.groups, self._sockets)
 
     def open_slot(self, slot: int, services: Collection[str]) -> None:
         """Make the sockets of these services that a slot lacks; no client reaches them yet.
@@ -137,13 +124,11 @@ class Listeners:
         Raises:
             OSError: the system has no room for them, or an address was removed from this machine.
         """
+        # It has some already if it is slot 0, or wanted again before it was closed.
+        present = {each.group for each in self.owned_by(slot)}
         for group in self.groups:
-            # It has some already if it is slot 0, or wanted again before it was closed.
-            if group.is_shared or any(each.group is group for each in self.owned_by(slot)):
-                continue
-            if group.service not in services:
-                continue
-            self._add(SlotSocket(slot, group, self._create(group)))
+            if group.service in services and not group.is_shared and group not in present:
+                self._add(SlotSocket(slot, group, group_sockets.unopened(group, self._settings)))
 
     def of_slot(self, slot: int, services: Collection[str]) -> list[SlotSocket]:
         """Return the sockets that a worker of this slot accepts from, those shared of `services` included."""
@@ -267,38 +252,9 @@ class Listeners:
 
     def _bind_internet(self, service: Service, address: Address, served: Collection[int]) -> None:
         """Bind an address for every family but those that are `served` already."""
-        scheme = "tls" if service.speaks_tls(address) else address.scheme
-        port = address.port
-        for attempt in range(_PORT_TRIES):
-            bound: list[SlotSocket] = []
-            try:
-                for family, sockaddr in bind.resolve(address, without=served):
-                    wanted = (sockaddr[0], port, *sockaddr[2:])
-                    if port:
-                        bind.probe(family, wanted, address)
-                    group = Group(service.name, scheme, family, wanted)
-                    try:
-                        each = SlotSocket(0, group, self._create(group))
-                        bound.append(each)
-                        if scheme == "udp":
-                            each.open(self._settings.backlog)
-                    except OSError as error:
-                        raise bind.bind_error(address, error) from None
-                    # With port 0 the kernel chose one, which the other family and the other slots have to share.
-                    name = each.socket.getsockname()
-                    group.sockaddr, port = name, name[1]
-            except ReactorhostError:
-                for each in bound:
-                    each.socket.close()
-                # Port 0: the port that the kernel chose for IPv4 may be taken on IPv6. Let it choose another one.
-                if address.port == 0 and port and attempt + 1 < _PORT_TRIES:
-                    port = 0
-                    continue
-                raise
-            for each in bound:
-                self.groups.append(each.group)
-                self._add(each)
-            return
+        for each in group_sockets.bind_first(service, address, served, self._settings):
+            self.groups.append(each.group)
+            self._add(each)
 
     def _open(self, each: SlotSocket) -> None:
         # A host that started in the same moment can have taken the file for one that a killed process left.
@@ -314,13 +270,6 @@ class Listeners:
         group = Group(service.name, "unix", socket.AF_UNIX, address.path)
         self.groups.append(group)
         self._add(SlotSocket(None, group, sock))
-
-    def _create(self, group: Group) -> socket.socket:
-        """Return a socket of a group that no client reaches yet."""
-        assert not isinstance(group.sockaddr, str), "slots share it"
-        if group.scheme == "udp":
-            return bind.udp_socket(group.family, group.sockaddr)
-        return bind.tcp_socket(group.family, group.sockaddr, self._settings.peer_timeout)
 
     def _add(self, each: SlotSocket) -> None:
         self._sockets.append(each)

@@ -84,20 +84,33 @@ def restore_group(state: GroupState) -> tuple[Group, list[SlotSocket]]:
     return group, sockets
 
 
-def reference(each: SlotSocket, groups: Sequence[Group], sockets: Sequence[SlotSocket]) -> SocketReference:
-    """Return the position of a socket among `sockets`."""
-    own = [other for other in sockets if other.group is each.group]
-    return groups.index(each.group), own.index(each) if each in own else None
+class SocketPositions:
+    """Where each socket is in the state of all of them.
 
+    Made once for many sockets: a search for each socket would block the master while every worker is exported.
+    """
 
-def referenced(position: SocketReference, groups: Sequence[Group], sockets: Sequence[SlotSocket]) -> SlotSocket:
-    """Return the socket at a position; a closed one in place of one that was closed."""
-    group_index, index = position
-    group = groups[group_index]
-    if index is not None:
-        return [each for each in sockets if each.group is group][index]
-    with socket.socket(group.family) as closed:
-        return SlotSocket(None, group, closed)
+    def __init__(self, groups: Sequence[Group], sockets: Sequence[SlotSocket]) -> None:
+        self._groups = list(groups)
+        self._members: list[list[SlotSocket]] = [[] for _ in groups]
+        self._references: dict[SlotSocket, SocketReference] = {}
+        indexes = {group: index for index, group in enumerate(groups)}
+        for each in sockets:
+            group_index = indexes[each.group]
+            self._references[each] = group_index, len(self._members[group_index])
+            self._members[group_index].append(each)
+
+    def of(self, each: SlotSocket) -> SocketReference:
+        """Return the position of a socket."""
+        return self._references.get(each) or (self._groups.index(each.group), None)
+
+    def at(self, position: SocketReference) -> SlotSocket:
+        """Return the socket at a position; a closed one in place of one that was closed."""
+        group_index, index = position
+        if index is not None:
+            return self._members[group_index][index]
+        with socket.socket(self._groups[group_index].family) as closed:
+            return SlotSocket(None, self._groups[group_index], closed)
 
 
 def _socket(descriptor: int) -> socket.socket:

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from reactorhost import __version__
-from reactorhost.ipc.scoreboard import Timings
+from reactorhost.ipc.counters import Timings
 from reactorhost.ipc.status import ListenerStatus
 from reactorhost.master.context import MasterContext
 from reactorhost.master.metrics import catalog

@@ -14,7 +14,7 @@ from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.registry import Collector
 
 from reactorhost import histogram
-from reactorhost.ipc.scoreboard import Timings
+from reactorhost.ipc.counters import Timings
 from reactorhost.master.metrics.catalog import CATALOG, Kind, Metric
 from reactorhost.master.metrics.values import Values
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from reactorhost.ipc.scoreboard import Timings
+from reactorhost.ipc.counters import Timings
 from reactorhost.master.metrics.catalog import Metric
 from reactorhost.printable import printable
 

@@ -22,7 +22,7 @@ from reactorhost.master.plan.service_limits import ServiceLimits
 from reactorhost.master.plan.slot import Slot, SlotEvent, SlotState
 from reactorhost.master.plan.worker_table import WorkerRecord, WorkerState, WorkerTable
 
-RETRY_SECONDS = 1.0
+_RETRY_SECONDS = 1.0
 
 
 class Adoption:
@@ -65,7 +65,7 @@ class Adoption:
             if slot.retire_at is None or now < slot.retire_at:
                 continue
             if self._may_be_held(slot):
-                slot.retire_at = now + RETRY_SECONDS
+                slot.retire_at = now + _RETRY_SECONDS
             else:
                 slot.apply(SlotEvent.RETIRE)
                 yield Retire(slot.number, slot.adopter)
@@ -89,7 +89,7 @@ class Adoption:
         slot.adopter = None
         slot.apply(SlotEvent.KEEP)
         if self._may_be_held(slot):
-            slot.retire_at = now + RETRY_SECONDS
+            slot.retire_at = now + _RETRY_SECONDS
             return False
         return True
 
@@ -100,13 +100,13 @@ class Adoption:
             return
         slot.holders.discard(pid)
         if slot.adopter == pid:
-            slot.adopter, slot.refused_by, slot.adopt_at = None, pid, now + RETRY_SECONDS
+            slot.adopter, slot.refused_by, slot.adopt_at = None, pid, now + _RETRY_SECONDS
 
     def retire_later(self, number: int, now: float) -> None:
         """Try again in a second: the queue is not empty, or clients cannot be steered away."""
         slot = self._table.slots[number]
         slot.apply(SlotEvent.KEEP)
-        slot.retire_at = now + RETRY_SECONDS
+        slot.retire_at = now + _RETRY_SECONDS
 
     def retired(self, number: int) -> None:
         """Remove a slot whose listeners are closed."""

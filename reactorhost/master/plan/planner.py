@@ -264,6 +264,7 @@ class Planner:
         times: list[float | None] = [worker.deadline for worker in self.workers.values()]
         if self.state is not HostState.STOPPING:
             times += [slot.retire_at for slot in self.slots.values()]
+            times += [slot.adopt_at for slot in self.slots.values() if slot.adopt_at > now]
             lowest = self.table.lowest_live(self.scaling.target)
             starts = (self._start_at(self.slots[number], lowest) for number in self.scaling.wanted())
             times += [start for start in starts if start > now]

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from reactorhost.bus.backend import BackendState
+from reactorhost.ipc.counters import Counters
 from reactorhost.ipc.jsonlines import Message
-from reactorhost.ipc.scoreboard import Counters
 from reactorhost.ipc.status import BackendStatus, BusStatus
 from reactorhost.master.stats.events import EventRing
 from reactorhost.master.stats.samples import per_second

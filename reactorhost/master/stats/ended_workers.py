@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from reactorhost import histogram
-from reactorhost.ipc.scoreboard import TOTALS, Counters, Timings
+from reactorhost.ipc.counters import TOTALS, Counters, Timings
 from reactorhost.master.plan.planner import Exit, ExitKind
 from reactorhost.master.plan.worker_table import WorkerState
 from reactorhost.master.workers.exit_report import ExitReport, Sample

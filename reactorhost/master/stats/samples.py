@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 from reactorhost import histogram
-from reactorhost.ipc.scoreboard import Counters, Timings
+from reactorhost.ipc.counters import Counters, Timings
 from reactorhost.ipc.status import History, Latency, LimitTotals, Rates, Totals
 from reactorhost.master.stats.ended_workers import EndedWorkers, add_totals, plugin_timings
 from reactorhost.master.workers.exit_report import Sample

@@ -63,7 +63,7 @@ class Outbox:
             except OSError as error:
                 if not self.is_lost:
                     self.is_lost = True
-                    self.log.warning("service_manager_lost", error=error.strerror)
+                    self.log.warning("service_manager_lost", error=error.strerror or str(error))
             else:
                 self.is_lost = False
             self._waiting.popleft()

@@ -35,14 +35,6 @@ _FINAL_STATUSES = "2 4 6 7"
 
 _SANDBOX = """\
 NoNewPrivileges=yes
-ProtectSystem=strict
-PrivateDevices=yes
-ProtectClock=yes
-ProtectControlGroups=yes
-ProtectHostname=yes
-ProtectKernelLogs=yes
-ProtectKernelModules=yes
-ProtectKernelTunables=yes
 LockPersonality=yes
 RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
 RestrictNamespaces=yes
@@ -52,16 +44,15 @@ SystemCallArchitectures=native
 SystemCallFilter=@system-service
 SystemCallErrorNumber=EPERM"""
 # What the manager of a user may not set up.
-_SANDBOX_OF_A_USER = """\
-NoNewPrivileges=yes
-LockPersonality=yes
-RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
-RestrictNamespaces=yes
-RestrictRealtime=yes
-RestrictSUIDSGID=yes
-SystemCallArchitectures=native
-SystemCallFilter=@system-service
-SystemCallErrorNumber=EPERM"""
+_SANDBOX_OF_THE_SYSTEM = """\
+ProtectSystem=strict
+PrivateDevices=yes
+ProtectClock=yes
+ProtectControlGroups=yes
+ProtectHostname=yes
+ProtectKernelLogs=yes
+ProtectKernelModules=yes
+ProtectKernelTunables=yes"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +80,10 @@ class UnitPlan:
             ("Install", [f"WantedBy={'multi-user' if self.is_root else 'default'}.target"]),
         )
         return _text(sections)
+
+    def missing_folders(self) -> list[Path]:
+        """Return the folders that the unit makes writable and that do not exist: systemd would refuse to start it."""
+        return [each for each in sorted(set(self._written_folders())) if self.is_root and not each.is_dir()]
 
     def socket(self) -> str:
         """Return the text of the `.socket` unit.
@@ -181,17 +176,17 @@ class UnitPlan:
         yield f"LimitNOFILE={max(_LEAST_DESCRIPTORS, 2 * settings.max_connections + _SPARE_DESCRIPTORS)}"
         # For both families of each address, and a host that was scaled up.
         addresses = sum(2 if each.scheme != "unix" else 1 for service in settings.services for each in service.listen)
-        slots = min(MAX_WORKERS, 2 * settings.workers)
+        slots = min(MAX_WORKERS, 2 * settings.most_workers)
         most_stored = max(_LEAST_STORED, slots * addresses + 1)
         yield f"FileDescriptorStoreMax={most_stored}"
         if self.systemd_version < _SETS_FDSTORE:
             yield f"Environment=FDSTORE={most_stored}"
 
     def _restrictions(self) -> Iterator[str]:
-        if not self.is_root:
-            yield _SANDBOX_OF_A_USER
-            return
         yield _SANDBOX
+        if not self.is_root:
+            return
+        yield _SANDBOX_OF_THE_SYSTEM
         yield f"CapabilityBoundingSet={' '.join(self._capabilities())}"
         used = list(self._used_paths())
         yield f"ProtectHome={'read-only' if any(_is_below(each, _HOMES) for each in used) else 'yes'}"

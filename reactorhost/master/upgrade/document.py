@@ -6,13 +6,13 @@ it can continue it closes no descriptor, and all of them stay inheritable.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
 import signal
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -112,7 +112,7 @@ class Resumption:
         self.document = decode(read(self._descriptor))
         return self.document
 
-    @contextmanager
+    @contextlib.contextmanager
     def falling_back(self) -> Iterator[None]:
         """Execute the program of before when the code within fails before `complete` was called."""
         # BaseException: whatever ends this program before it supervises would end the host.
@@ -141,8 +141,9 @@ class Resumption:
             details = "".join(traceback.format_exception(error))
             error = BootError(f"version {__version__} failed to continue the host: {error!r}", details=details)
         program = from_json(Program, content["program"])
-        descriptor = write(content | {"failure": error.as_fields()})
-        program.execute(Handover(Purpose.RESUME, descriptor))
+        # If it was removed meanwhile, what is raised is why this program cannot continue.
+        with contextlib.suppress(OSError):
+            program.execute(Handover(Purpose.RESUME, write(content | {"failure": error.as_fields()})))
 
 
 def failure_of(document: Document) -> ReactorhostError | None:

@@ -90,18 +90,23 @@ class Upgrade:
         """Begin an upgrade, or let another client follow the one that runs.
 
         Raises:
-            ReactorhostError: the host starts or stops, or the interpreter cannot be used.
+            ReactorhostError: the host starts or stops, an upgrade with another interpreter runs, or the interpreter
+                cannot be used.
         """
         state = self._context.planner.state
         if state is not HostState.RUNNING or not self._lifecycle.started:
             doing = "being stopped" if self._stops() else "still starting"
             raise ReactorhostError(f"the host is {doing}")
-        if self.state is not UpgradeState.IDLE:
+        program = self._installation((message or {}).get("interpreter") or sys.executable)
+        if self._program is not None:
+            # A signal names none, so any upgrade that runs is its upgrade.
+            if message is not None and program.interpreter != self._program.interpreter:
+                what = f"an upgrade with {self._program.interpreter} is running"
+                raise ReactorhostError(what, hint="wait until it has ended")
             if session is not None:
                 self._watchers.append(session)
                 session.progress("following the upgrade that is running")
             return
-        program = self._installation((message or {}).get("interpreter") or sys.executable)
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
         try:
             content = document.encode(Document(self._parts().export(blocked), program))
@@ -222,7 +227,9 @@ class Upgrade:
         self._watchers = [sessions[index] for index in resumed.requesters]
         failure = document.failure_of(resumed)
         if failure is not None:
-            self._fail(failure)
+            # Later: a client that is not there any more is closed then, and until this program can continue the host
+            # no descriptor may be (document.py).
+            self._context.reactor.call_soon(self._fail, failure)
             return
         python = resumed.python
         self._context.log.info("upgraded", before=resumed.version, version=__version__, python_before=python)

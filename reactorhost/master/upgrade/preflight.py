@@ -76,7 +76,11 @@ class Preflight:
         if "failed" in content:
             raise error_from_fields(content["failed"])
         if "report" in content:
-            return from_json(Verdict, content["report"])
+            try:
+                return from_json(Verdict, content["report"])
+            except ValueError as error:
+                what = f"version {__version__} cannot read the report of {self._program.interpreter}: {error}"
+                raise BootError(what, hint="use `reactorhost restart` for this step") from None
         ended = "did not finish in time" if self._late else f"ended with {decode(status)}"
         last = output.splitlines()[-1].strip() if output else "it printed nothing"
         what = f"the check of {self._program.interpreter} {ended}: {last}"
@@ -97,6 +101,10 @@ def report(descriptor: int, examine: Callable[[Document], Iterable[str]]) -> Non
         content: dict[str, Any] = {"failed": error.as_fields()}
     else:
         content = {"report": to_json(Verdict(__version__, platform.python_version(), warnings))}
+    _write(descriptor, content)
+
+
+def _write(descriptor: int, content: dict[str, Any]) -> None:
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, json.dumps(content).encode(), 0)
 
@@ -107,4 +115,14 @@ def _execute(program: Program, report_descriptor: int, output: int) -> int:
     null = os.open(os.devnull, os.O_RDWR)
     for standard, descriptor in enumerate((null, null, output)):
         os.dup2(descriptor, standard)
-    program.execute(Handover(Purpose.CHECK, report_descriptor))
+    try:
+        program.execute(Handover(Purpose.CHECK, report_descriptor))
+    except OSError as error:
+        _write(report_descriptor, {"failed": _not_executed(program, error).as_fields()})
+    return 1
+
+
+def _not_executed(program: Program, error: OSError) -> BootError:
+    what = f"cannot execute the installation: {error.strerror}: {error.filename!r}"
+    is_directory = error.filename == program.directory
+    return BootError(what, hint="the host was started in this directory: create it again" if is_directory else None)

@@ -13,9 +13,9 @@ from reactorhost.config.settings import Settings
 from reactorhost.errors import ReactorhostError
 from reactorhost.ipc.typed_json import from_json, to_json
 from reactorhost.logs import AppendHandler
-from reactorhost.master.admin.commands import FIXED_SETTINGS, bound
 from reactorhost.master.admin.control_server import ControlServer, Session
 from reactorhost.master.admin.control_state import ControlState
+from reactorhost.master.admin.fixed_settings import FIXED_SETTINGS, bound
 from reactorhost.master.context import MasterContext
 from reactorhost.master.http.sockets import EndpointState
 from reactorhost.master.listen.listeners_state import ListenersState

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import reactorhost
 from reactorhost.errors import BootError, ReactorhostError
-from reactorhost.ipc.scoreboard import Counters, Timings
+from reactorhost.ipc.counters import Counters, Timings
 
 _FRAME = re.compile(r'  File "(?P<file>[^"]*)", line (?P<line>\d+)')
 _HOST = os.path.dirname(os.path.abspath(reactorhost.__file__)) + os.sep

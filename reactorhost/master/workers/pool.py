@@ -14,9 +14,10 @@ from functools import partial
 from reactorhost.bus.refs import ID_BYTES
 from reactorhost.config.settings import Settings
 from reactorhost.errors import ReactorhostError, error_from_fields
+from reactorhost.ipc.counters import Counters
 from reactorhost.ipc.jsonlines import JsonLine, Message
 from reactorhost.ipc.messages import Order, Report
-from reactorhost.ipc.scoreboard import Counters, Scoreboard
+from reactorhost.ipc.scoreboard import Scoreboard
 from reactorhost.ipc.worker_spec import BorrowedListener, WorkerSpec
 from reactorhost.master.listen.listeners import Listeners
 from reactorhost.master.listen.slot_socket import SlotSocket
@@ -86,6 +87,7 @@ class WorkerPool:
 
     def export(self, listeners: Listeners) -> PoolState:
         """Return the state of all workers, whose descriptors stay open."""
+        positions = listeners.positions()
         handles = tuple(
             HandleState(
                 each.pid,
@@ -95,9 +97,7 @@ class WorkerPool:
                 None if each.failure is None else each.failure.as_fields(),
                 each.plugins,
                 # A slot's own socket that was closed has left the slot; of a shared one a new one may replace it.
-                tuple(
-                    at for sock in each.sockets if (at := listeners.reference(sock))[1] is not None or sock.slot is None
-                ),
+                tuple(at for sock in each.sockets if (at := positions.of(sock))[1] is not None or sock.slot is None),
                 each.killed,
             )
             for each in self._handles.values()
@@ -107,12 +107,13 @@ class WorkerPool:
     def restore(self, state: PoolState, listeners: Listeners) -> None:
         """Have the workers of another program, which has executed this one; they are children of this process."""
         self._host_id = state.host_id
+        positions = listeners.positions()
         for each in state.handles:
             line = JsonLine(
                 self.reactor, socket.socket(fileno=each.line.descriptor), self, self.registry, state=each.line
             )
             failure = None if each.failure is None else error_from_fields(each.failure)
-            sockets = [listeners.referenced(at) for at in each.sockets]
+            sockets = [positions.at(at) for at in each.sockets]
             handle = WorkerHandle(
                 each.pid, line, each.page, each.stack_descriptor, failure, each.plugins, sockets, each.killed
             )

@@ -26,7 +26,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from reactorhost.ipc.scoreboard import Counters
+from reactorhost.ipc.counters import Counters
 from reactorhost.logs import EventLog
 from reactorhost.reactor import EXCLUSIVE, READ, Reactor
 from reactorhost.reactor.timers import next_second
@@ -54,7 +54,19 @@ class WatchedListener:
     for are refused. `rate` limits how fast clients are accepted; all listeners of a service share it.
     """
 
-    __slots__ = ("_kind", "accept", "on_accepted", "rate", "refuses", "service", "slot", "socket", "waits", "watched")
+    __slots__ = (
+        "_kind",
+        "accept",
+        "on_accepted",
+        "rate",
+        "refuses",
+        "served",
+        "service",
+        "slot",
+        "socket",
+        "waits",
+        "watched",
+    )
 
     def __init__(
         self,
@@ -70,6 +82,7 @@ class WatchedListener:
         self.service = service
         self.refuses = refuses
         self.rate = rate
+        self.served = False
         self.waits = False
         self.watched = False
         self.socket = sock
@@ -188,8 +201,6 @@ class Acceptor:
     def _serve(self, listener: WatchedListener) -> None:
         if not self._accepting:
             self._refuse_batch(listener)
-        elif listener.rate is not None and not listener.rate.allows(self.reactor.now):
-            self._wait_for_rate(listener, listener.rate)
         elif listener.slot is None:
             self._accept_one(listener)
         else:
@@ -228,13 +239,12 @@ class Acceptor:
 
     def _accept_batch(self, listener: WatchedListener) -> None:
         for _ in range(_BATCH):
+            if listener.rate is not None and not self._within_rate(listener, listener.rate):
+                return
             if not self._accepting or not self._accept(listener):
                 return
             if self.counters.connections >= self.most_connections:
                 self._pause("max_connections")
-                return
-            if listener.rate is not None and not listener.rate.allows(self.reactor.now):
-                # The next turn shows whether more clients wait.
                 return
 
     def _refuse_batch(self, listener: WatchedListener) -> None:
@@ -258,6 +268,8 @@ class Acceptor:
                 self.log.warning("clients_refused", reason="max_connections", suppressed=suppressed)
 
     def _accept_one(self, listener: WatchedListener) -> None:
+        if listener.rate is not None and not self._within_rate(listener, listener.rate):
+            return
         if not self._accepting or not self._accept(listener):
             return
         if self.counters.connections >= self.most_connections:
@@ -266,15 +278,22 @@ class Acceptor:
         elif listener in self._listeners:
             self._rejoin(listener)
 
-    def _wait_for_rate(self, listener: WatchedListener, rate: AcceptRate) -> None:
-        """Let the clients of a listener wait until the rate of its service allows one more."""
+    def _within_rate(self, listener: WatchedListener, rate: AcceptRate) -> bool:
+        """Return whether the rate of a service allows one more client; if not, its listener waits."""
         now = self.reactor.now
+        if rate.allows(now):
+            listener.served = True
+            return True
+        # One token at a time comes back. The listener that has had the last one must not get each of them.
+        ready_at = rate.ready_at(now, after_others=listener.served)
+        listener.served = False
         listener.waits = True
         self.counters.rate_pauses += 1
         if self._rate_lines.admits(now, listener.service):
             self.log.warning("accept_rate_reached", service=listener.service, accept_rate=rate.per_second)
         self._update(listener)
-        self.reactor.call_at(rate.ready_at(now), self._end_wait, listener)
+        self.reactor.call_at(ready_at, self._end_wait, listener)
+        return False
 
     def _end_wait(self, listener: WatchedListener) -> None:
         listener.waits = False

@@ -20,6 +20,8 @@ from reactorhost.plugins.worker_limit import WorkerLimit
 _SHORTEST_WAIT_SECONDS = 0.01
 # The share changes when the host is scaled.
 _LONGEST_WAIT_SECONDS = 1.0
+# Longer than an idle turn.
+_PRECEDENCE_SECONDS = 0.002
 # The bucket has a whole token when the wait for it is over, whatever the sums are rounded to.
 _WHOLE = 1.0 - 1e-9
 
@@ -27,12 +29,13 @@ _WHOLE = 1.0 - 1e-9
 class AcceptRate:
     """The bucket of one service; `workers` returns how many share `per_second`. `now` is monotonic seconds."""
 
-    __slots__ = ("_at", "_tokens", "_workers", "per_second")
+    __slots__ = ("_at", "_listeners", "_tokens", "_workers", "per_second")
 
     def __init__(self, per_second: int, workers: Callable[[], int], now: float) -> None:
         self.per_second = per_second
         self._workers = workers
         self._at = now
+        self._listeners = 0
         self._tokens = max(1.0, self._share)
 
     @property
@@ -46,13 +49,15 @@ class AcceptRate:
         self._at = now
         return self._tokens >= _WHOLE
 
-    def ready_at(self, now: float) -> float:
-        """Return when to try again, after `allows` was False."""
+    def ready_at(self, now: float, *, after_others: bool = False) -> float:
+        """Return when to try again, after `allows` was False; later for a listener that others have to precede."""
         missing = (1.0 - self._tokens) / self._share
-        return now + min(max(missing, _SHORTEST_WAIT_SECONDS), _LONGEST_WAIT_SECONDS)
+        wait = min(max(missing, _SHORTEST_WAIT_SECONDS), _LONGEST_WAIT_SECONDS)
+        return now + wait + (_PRECEDENCE_SECONDS if after_others and self._listeners > 1 else 0.0)
 
     def counted(self, accept: Callable[[socket.SocketType, Any], object]) -> Callable[[socket.SocketType, Any], object]:
-        """Return what serves an accepted socket as `accept` does, and takes a token for it."""
+        """Return what serves the accepted sockets of one listener as `accept` does, and takes a token for each."""
+        self._listeners += 1
 
         def counting(sock: socket.SocketType, peer: Any) -> None:
             self._tokens -= 1.0

@@ -17,7 +17,7 @@ from reactorhost.bus import refs
 from reactorhost.bus.member import Member
 from reactorhost.bus.names import GROUP, TOPIC, checked_name, checked_pattern
 from reactorhost.bus.refs import ID_BYTES, Origin
-from reactorhost.ipc.scoreboard import Counters
+from reactorhost.ipc.counters import Counters
 from reactorhost.logs import EventLog
 from reactorhost.reactor import Reactor
 from reactorhost.worker.bus.contract import THE_WORKER, Inbound, KeptHistory, Outbound, Repeats

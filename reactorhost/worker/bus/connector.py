@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from reactorhost.bus.backend import Backend, BackendState
+from reactorhost.ipc.counters import Counters
 from reactorhost.ipc.jsonlines import JsonLine
 from reactorhost.ipc.messages import Report
-from reactorhost.ipc.scoreboard import Counters
 from reactorhost.logs import EventLog
 from reactorhost.reactor import Reactor
 from reactorhost.worker.bus.contract import Inbound, KeptHistory, Outbound

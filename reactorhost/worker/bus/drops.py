@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 
-from reactorhost.ipc.scoreboard import Counters
+from reactorhost.ipc.counters import Counters
 from reactorhost.logs import EventLog
 from reactorhost.reactor import Reactor
 

@@ -8,9 +8,9 @@ from typing import Protocol
 
 from reactorhost.address import Address
 from reactorhost.api.connection import Connection
+from reactorhost.ipc.counters import Counters
 from reactorhost.ipc.jsonlines import Message
 from reactorhost.ipc.messages import Report
-from reactorhost.ipc.scoreboard import Counters
 from reactorhost.logs import EventLog
 from reactorhost.plugins import tracebacks
 from reactorhost.plugins.identity import LoadedPlugin

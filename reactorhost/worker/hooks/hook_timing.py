@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from time import perf_counter_ns
 
 from reactorhost.histogram import bucket
-from reactorhost.ipc.scoreboard import Timings
+from reactorhost.ipc.counters import Timings
 from reactorhost.plugins.calls import Call
 from reactorhost.reactor import Reactor, TimerHandle
 

@@ -11,8 +11,9 @@ import resource
 from collections import deque
 from collections.abc import Callable, Sequence
 
+from reactorhost.ipc.counters import Counters
 from reactorhost.ipc.moments import Moment
-from reactorhost.ipc.scoreboard import Counters, Scoreboard
+from reactorhost.ipc.scoreboard import Scoreboard
 from reactorhost.reactor import Reactor, TimerHandle
 from reactorhost.reactor.timers import next_second
 from reactorhost.worker.hooks.hook_timing import HookTiming

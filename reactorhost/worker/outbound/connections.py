@@ -25,7 +25,7 @@ from reactorhost.api.awaitable import TaskState
 from reactorhost.api.close_reason import CloseReason
 from reactorhost.api.connect_attempt import ConnectAttempt, ConnectFailedError
 from reactorhost.errors import UsageError
-from reactorhost.ipc.scoreboard import Counters
+from reactorhost.ipc.counters import Counters
 from reactorhost.plugins import handlers
 from reactorhost.plugins.guard import guarded
 from reactorhost.plugins.handlers import Handler

@@ -11,7 +11,7 @@ import operator
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from reactorhost.ipc.scoreboard import Counters
+from reactorhost.ipc.counters import Counters
 from reactorhost.reactor import READ_BYTES, Arrivals, Reactor
 
 if TYPE_CHECKING:

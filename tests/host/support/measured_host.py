@@ -14,7 +14,7 @@ from unittest.mock import Mock
 from planner_settings import host_settings
 from reactorhost.errors import BootError
 from reactorhost.histogram import bucket
-from reactorhost.ipc.scoreboard import Counters, Timings
+from reactorhost.ipc.counters import Counters, Timings
 from reactorhost.ipc.shared_cells import SharedCells, cells_bytes
 from reactorhost.master.context import MasterContext
 from reactorhost.master.lifecycle import Lifecycle

@@ -1,14 +1,17 @@
-"""A master that `stop` cannot send a signal: it is never signalled by its number, and the error says what to do."""
+"""How `stop` handles a master that it cannot send a signal, and one that has already ended."""
 
 from __future__ import annotations
 
+import os
+import socket
 from pathlib import Path
 
 import pytest
 
-from reactorhost.cli.stop import _Master
+from reactorhost.cli.stop import _Master, _wait_with_progress
 from reactorhost.config.resolve import Location
 from reactorhost.errors import ReactorhostError
+from reactorhost.ipc.control_client import ControlClient
 
 
 @pytest.mark.parametrize(
@@ -22,3 +25,19 @@ def test_a_silent_master_without_a_pidfd_is_not_signalled(tmp_path: Path, pid: i
 
 def test_the_end_of_a_master_without_a_pidfd_is_that_of_its_lock(tmp_path: Path) -> None:
     assert _Master(Location("default", tmp_path, False), 0, None).wait_for_end(1.0)
+
+
+def test_the_name_is_read_also_if_the_master_ended_before(tmp_path: Path) -> None:
+    # Like the pidfd of a process that has ended, a pipe without a writer is readable.
+    ended, writer = os.pipe()
+    os.close(writer)
+    master = _Master(Location("default", tmp_path, False), 1, ended)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "control"))
+        listener.listen()
+        with ControlClient(tmp_path / "control") as client:
+            served, _ = listener.accept()
+            with served:
+                served.sendall(b'{"status": 0, "name": "shop"}\n')
+            assert _wait_with_progress(client, master, shown=False) == "shop"
+    master.close()

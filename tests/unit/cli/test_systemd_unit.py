@@ -90,6 +90,23 @@ def test_settings_of_the_environment_are_reported_because_the_unit_lacks_them(
     assert "REACTORHOST_WORKERS is set here and not in the unit: use --workers" in err
 
 
+@pytest.mark.parametrize(("user", "exists", "reported"), [(0, False, True), (0, True, False), (1000, False, False)])
+def test_a_folder_that_has_to_exist_is_reported(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    user: int,
+    exists: bool,
+    reported: bool,
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: user)
+    folder = tmp_path / "pids"
+    if exists:
+        folder.mkdir()
+    _, err = printed(capsys, "--plugin", "echo", "--pid-file", str(folder / "chat.pid"))
+    assert (f"{folder} does not exist: make it before the service starts" in err) is reported
+
+
 def test_the_socket_unit_is_printed_instead(capsys: pytest.CaptureFixture[str]) -> None:
     out, _ = printed(capsys, "--socket", "--plugin", "echo", "--listen", "tcp://127.0.0.1:7000")
     assert "ListenStream=127.0.0.1:7000" in out.splitlines()

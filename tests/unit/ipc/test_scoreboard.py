@@ -9,16 +9,8 @@ from typing import cast
 
 import pytest
 
-from reactorhost.ipc.scoreboard import (
-    MOST_PLUGINS,
-    TOTALS,
-    Counters,
-    Layout,
-    PagesState,
-    Scoreboard,
-    ScoreboardState,
-    Timings,
-)
+from reactorhost.ipc.counters import TOTALS, Counters, Timings
+from reactorhost.ipc.scoreboard import MOST_PLUGINS, Layout, PagesState, Scoreboard, ScoreboardState
 from reactorhost.ipc.typed_json import from_json, to_json
 from reactorhost.system.shared_memory import SharedMemory
 

@@ -12,7 +12,7 @@ import pytest
 from planner_settings import host_settings
 from reactorhost.config.service import Service
 from reactorhost.config.worker_count import WorkerRange
-from reactorhost.ipc.scoreboard import Counters
+from reactorhost.ipc.counters import Counters
 from reactorhost.master import autoscaler
 from reactorhost.master.autoscaler import Autoscaler
 from reactorhost.master.plan.autoscale import Load

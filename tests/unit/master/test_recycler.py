@@ -10,7 +10,7 @@ import pytest
 
 from planner_settings import host_settings
 from reactorhost.errors import BootError, ReactorhostError
-from reactorhost.ipc.scoreboard import Counters
+from reactorhost.ipc.counters import Counters
 from reactorhost.master.plan.planner import Planner
 from reactorhost.master.recycler import Recycler
 from reactorhost.system import procfs

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from reactorhost.api.connection import Connection, transport_of
 from reactorhost.bus.names import GROUP, checked_name
 from reactorhost.bus.refs import Origin, Ref
-from reactorhost.ipc.scoreboard import Counters
+from reactorhost.ipc.counters import Counters
 from reactorhost.plugins.guard import as_error
 from reactorhost.reactor import Reactor
 from reactorhost.worker.bus.local.corks import Corks

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from reactorhost.bus.names import TOPIC, checked_pattern
 from reactorhost.bus.patterns import PatternMap
-from reactorhost.ipc.scoreboard import Counters
+from reactorhost.ipc.counters import Counters
 from reactorhost.logs import EventLog
 from reactorhost.reactor import Reactor
 from reactorhost.worker.bus.drops import Drops

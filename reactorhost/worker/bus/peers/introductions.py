@@ -8,9 +8,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from reactorhost.bus.refs import ID_BYTES, Origin
+from reactorhost.ipc.counters import Counters
 from reactorhost.ipc.jsonlines import JsonLine
 from reactorhost.ipc.messages import Report
-from reactorhost.ipc.scoreboard import Counters
 from reactorhost.ipc.worker_spec import WorkerSpec
 from reactorhost.logs import EventLog
 from reactorhost.reactor import Reactor

@@ -27,7 +27,7 @@ from reactorhost.bus import frames
 from reactorhost.bus.frames import Hello
 from reactorhost.bus.refs import Origin
 from reactorhost.bus.replica import Difference, Journal, Replicated
-from reactorhost.ipc.scoreboard import Counters
+from reactorhost.ipc.counters import Counters
 from reactorhost.logs import EventLog
 from reactorhost.reactor import Reactor, TimerHandle
 from reactorhost.system.fork import ForkRegistry

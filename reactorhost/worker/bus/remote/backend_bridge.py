@@ -26,7 +26,7 @@ from reactorhost.bus.names import GROUP, TOPIC
 from reactorhost.bus.numbers import Arrival, Numbers, ReceivedNumbers
 from reactorhost.bus.patterns import PatternMap
 from reactorhost.bus.refs import Origin
-from reactorhost.ipc.scoreboard import Counters
+from reactorhost.ipc.counters import Counters
 from reactorhost.logs import EventLog
 from reactorhost.reactor import Reactor, TimerHandle
 from reactorhost.system.rate_limit import RateLimit

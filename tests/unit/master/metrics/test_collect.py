@@ -8,8 +8,8 @@ import pytest
 
 from measured_host import STARTED_AT, MeasuredHost
 from reactorhost.config.worker_count import WorkerRange
+from reactorhost.ipc.counters import TOTALS
 from reactorhost.ipc.jsonlines import Message
-from reactorhost.ipc.scoreboard import TOTALS
 from reactorhost.master.metrics import catalog
 from reactorhost.master.metrics.catalog import Metric
 from reactorhost.master.metrics.values import Values

@@ -14,7 +14,7 @@ from prometheus_client.openmetrics import parser as openmetrics_parser
 from measured_host import MeasuredHost
 from reactorhost import histogram
 from reactorhost.config.worker_count import WorkerRange
-from reactorhost.ipc.scoreboard import Timings
+from reactorhost.ipc.counters import Timings
 from reactorhost.master.metrics import catalog
 from reactorhost.master.metrics.catalog import CATALOG, Kind
 from reactorhost.master.metrics.exposition import exposition

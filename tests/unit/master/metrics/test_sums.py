@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from measured_host import MeasuredHost
-from reactorhost.ipc.scoreboard import TOTALS
+from reactorhost.ipc.counters import TOTALS
 from reactorhost.master.metrics import catalog
 from reactorhost.master.metrics.catalog import CATALOG, Kind
 from reactorhost.master.metrics.values import Values

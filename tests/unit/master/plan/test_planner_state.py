@@ -17,6 +17,7 @@ from reactorhost.config.worker_count import WorkerRange
 from reactorhost.errors import ReactorhostError
 from reactorhost.ipc.typed_json import from_json, to_json
 from reactorhost.master.plan import planner_state
+from reactorhost.master.plan.actions import Adopt
 from reactorhost.master.plan.autoscale import AutoscaleRecord, Step
 from reactorhost.master.plan.planner import Planner
 from reactorhost.master.plan.slot import SlotState
@@ -48,6 +49,19 @@ def test_a_host_with_a_slot_that_leaves_and_one_in_back_off_continues() -> None:
     host.settle()
     host.ready(0)
     assert host.planner.scaling.reached()
+
+
+def test_a_slot_that_no_worker_could_adopt_is_offered_again_by_the_next_program() -> None:
+    host = FakeSupervisor(2)
+    first, second = host.running()
+    host.exit(first)
+    assert Adopt(0, second) in host.settle()
+    host.planner.adoption.refused(0, second, host.now)
+    host.hand_over()
+    assert host.settle() == []
+    assert host.planner.next_at(host.now) == host.now + 1
+    host.now += 1
+    assert host.settle() == [Adopt(0, second)]
 
 
 @pytest.mark.parametrize(("configured", "target"), [(2, 3), (4, 4)], ids=["the same setting", "another setting"])

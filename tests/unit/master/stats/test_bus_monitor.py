@@ -7,7 +7,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from reactorhost.ipc.scoreboard import Counters
+from reactorhost.ipc.counters import Counters
 from reactorhost.ipc.status import BusStatus
 from reactorhost.master.stats.bus_monitor import BusMonitor, shown_url
 

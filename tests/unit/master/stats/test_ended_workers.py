@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from reactorhost.ipc.scoreboard import MOST_PLUGINS, Counters, Timings
+from reactorhost.ipc.counters import Counters, Timings
+from reactorhost.ipc.scoreboard import MOST_PLUGINS
 from reactorhost.master.stats.ended_workers import EndedWorkers
 from reactorhost.master.workers.exit_report import Sample
 

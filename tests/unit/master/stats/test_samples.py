@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from reactorhost.histogram import bucket
-from reactorhost.ipc.scoreboard import Counters, Timings
+from reactorhost.ipc.counters import Counters, Timings
 from reactorhost.master.stats.samples import Samples
 from reactorhost.master.workers.exit_report import Sample
 

@@ -11,7 +11,8 @@ import pytest
 
 from reactorhost.bus.backend import BackendState
 from reactorhost.histogram import BUCKETS
-from reactorhost.ipc.scoreboard import Counters, Scoreboard, Timings
+from reactorhost.ipc.counters import Counters, Timings
+from reactorhost.ipc.scoreboard import Scoreboard
 from reactorhost.ipc.typed_json import from_json, to_json
 from reactorhost.master.stats.bus_monitor import BusMonitor, BusMonitorState
 from reactorhost.master.stats.ended_workers import ExitReason

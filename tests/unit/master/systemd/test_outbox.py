@@ -85,3 +85,10 @@ def test_a_service_manager_that_is_gone_is_logged_once_until_it_is_back() -> Non
     sender.socket.error = ConnectionRefusedError(111, "Connection refused")
     sender.outbox.send("STATUS=4")
     assert sender.log.warning.call_count == 2
+
+
+def test_the_cause_is_logged_also_if_it_is_not_one_of_the_kernel() -> None:
+    sender = Sender()
+    sender.socket.error = OSError("AF_UNIX path too long")
+    sender.outbox.send("READY=1")
+    sender.log.warning.assert_called_once_with("service_manager_lost", error="AF_UNIX path too long")

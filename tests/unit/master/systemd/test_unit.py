@@ -189,8 +189,9 @@ def test_a_host_that_needs_passed_sockets_requires_their_unit() -> None:
     assert value(plan("fd://web").service(), "Requires") == "%p.socket"
 
 
-def test_the_store_has_room_for_the_sockets_of_all_slots() -> None:
-    text = plan("tcp://*:1", "tcp://*:2", workers="100").service()
+@pytest.mark.parametrize("workers", ["100", "2-100"])
+def test_the_store_has_room_for_the_sockets_of_all_slots(workers: str) -> None:
+    text = plan("tcp://*:1", "tcp://*:2", workers=workers).service()
     assert int(value(text, "FileDescriptorStoreMax")) >= 100 * 4 + 1
 
 

@@ -221,6 +221,18 @@ def test_a_program_that_cannot_be_executed_changes_nothing(host: Host) -> None:
     assert len(host.executed) == 1
 
 
+def test_a_failure_of_the_next_program_is_reported_once_this_one_continues(host: Host) -> None:
+    session = host.client()
+    host.parts.restore = lambda state: [session]
+    failure = BootError("version 9 failed to continue the host").as_fields()
+    host.upgrade.resume(Mock(requesters=(0,), failure=failure))
+    # Its descriptor might be closed then, and all of them are needed until this program can continue.
+    assert not session.failed.called
+    host.reactor.turn(0)
+    assert session.failed.call_args.args[0].what == "version 9 failed to continue the host"
+    assert host.upgrade.state is UpgradeState.IDLE
+
+
 def test_a_second_request_follows_the_first(host: Host) -> None:
     first, second = host.request(), host.request()
     host.upgrade.signals()[signal.SIGUSR2]()
@@ -230,6 +242,15 @@ def test_a_second_request_follows_the_first(host: Host) -> None:
     for session in (first, second):
         assert session.failed.call_args.args[0].what == "broken"
     assert host.lifecycle.other_children == {}
+
+
+def test_a_second_request_with_another_interpreter_is_refused(host: Host) -> None:
+    host.request()
+    with pytest.raises(ReactorhostError, match=f"an upgrade with {PYTHON} is running"):
+        host.upgrade.request(host.client(), {"interpreter": "/third/bin/python"})
+    # A signal names no interpreter.
+    host.upgrade.request()
+    host.log.error.assert_not_called()
 
 
 def test_a_host_that_starts_is_not_upgraded(host: Host) -> None:

@@ -14,8 +14,8 @@ from planner_settings import host_settings
 from reactorhost.config.default_paths import selection
 from reactorhost.errors import ReactorhostError
 from reactorhost.ipc.typed_json import from_json, to_json
-from reactorhost.master.admin.commands import FIXED_SETTINGS, bound
 from reactorhost.master.admin.control_server import ControlServer, Session
+from reactorhost.master.admin.fixed_settings import FIXED_SETTINGS, bound
 from reactorhost.master.http.server import HttpServer
 from reactorhost.master.http.sockets import EndpointSockets
 from reactorhost.master.listen.listeners import Listeners

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import logging
 import socket
 from collections import deque
@@ -11,7 +12,7 @@ from typing import Any, cast
 
 import pytest
 
-from reactorhost.ipc.scoreboard import Counters
+from reactorhost.ipc.counters import Counters
 from reactorhost.logs import EventLog
 from reactorhost.reactor import EXCLUSIVE, READ, Reactor
 from reactorhost.system.fork import ForkRegistry
@@ -41,12 +42,13 @@ class PortableListener:
     type = socket.SOCK_STREAM
     proto = 0
 
-    def __init__(self, *queue: Any) -> None:
+    def __init__(self, *queue: Any, number: int = 7) -> None:
         self.queue = deque(queue)
         self.closed = False
+        self.number = number
 
     def fileno(self) -> int:
-        return 7
+        return self.number
 
     def accept(self) -> tuple[FakeAccepted, Any]:
         if not self.queue:
@@ -90,8 +92,8 @@ class Host:
         self.acceptor = Acceptor(reactor, self.counters, log, self.registry, most_connections, capacity)
         listener = cast("socket.socket", self.listener)
         self.rate_waits: list[tuple[float, Callable[[], object]]] = []
-        rate = None if per_second is None else AcceptRate(per_second, lambda: 1, self.now)
-        self.acceptor.add([WatchedListener(slot, "echo", listener, self.on_accepted, refuses=refuses, rate=rate)])
+        self.rate = None if per_second is None else AcceptRate(per_second, lambda: 1, self.now)
+        self.acceptor.add([WatchedListener(slot, "echo", listener, self.on_accepted, refuses=refuses, rate=self.rate)])
 
     def on_accepted(self, sock: socket.SocketType, peer: Any) -> None:
         self.accepted.append((sock, peer))
@@ -249,6 +251,25 @@ def test_above_its_rate_a_service_waits_and_the_master_does_not_know(
     assert [record.message for record in caplog.records] == ["accept_rate_reached"]
 
 
+def test_above_the_rate_each_listener_of_a_service_has_its_turn() -> None:
+    host = Host(*(10 * ["one"]), per_second=2)
+    other = PortableListener(*(10 * ["two"]), number=8)
+    second = WatchedListener(1, "echo", cast("socket.socket", other), host.on_accepted, rate=host.rate)
+    host.acceptor.add([second])
+    host.turn()
+    host.accepted.clear()
+    for _ in range(12):
+        # The reactor calls the one that is due first, and of two at the same time the one that was made first.
+        due = min(host.rate_waits, key=lambda each: each[0])
+        host.rate_waits.remove(due)
+        host.rate_waits.append(due)
+        host.end_wait()
+        host.turn()
+    peers = [peer for _, peer in host.accepted]
+    assert len(peers) == 6
+    assert all(before != after for before, after in itertools.pairwise(peers))
+
+
 def test_no_token_is_taken_for_a_queue_that_is_empty() -> None:
     host = Host(per_second=1)
     for _ in range(5):
@@ -271,20 +292,8 @@ def test_other_reasons_to_accept_again_do_not_end_the_wait_for_the_rate() -> Non
     assert host.watched
 
 
-@pytest.mark.parametrize("slot", [0, None])
-def test_a_rate_that_is_used_up_without_a_client_that_waits_is_not_reported(
-    slot: int | None, caplog: pytest.LogCaptureFixture
-) -> None:
-    host = Host("a", slot=slot, per_second=1)
-    # A queue that is empty then is not ready in another.
-    host.turn()
-    assert host.watched
-    assert (host.counters.rate_pauses, caplog.records) == (0, [])
-
-
 def test_a_listener_that_waits_can_be_released() -> None:
     host = Host("a", "b", per_second=1)
-    host.turn()
     host.turn()
     host.acceptor.release(0)
     assert host.listener.closed

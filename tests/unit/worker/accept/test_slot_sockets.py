@@ -7,7 +7,7 @@ import socket
 from typing import Any, cast
 from unittest.mock import Mock
 
-from reactorhost.ipc.scoreboard import Counters
+from reactorhost.ipc.counters import Counters
 from reactorhost.ipc.worker_spec import BorrowedListener
 from reactorhost.logs import EventLog
 from reactorhost.reactor import Reactor

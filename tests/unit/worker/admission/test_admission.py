@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from reactorhost import Connection, hookimpl
-from reactorhost.ipc.scoreboard import Counters
+from reactorhost.ipc.counters import Counters
 from reactorhost.plugins.loading import load_object
 from reactorhost.reactor import Reactor
 from reactorhost.testing.fakes import FakeClock, FakeDatagramSocket, FakePoller, FakeSocket, turn

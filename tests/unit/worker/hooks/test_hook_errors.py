@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from reactorhost.address import Address, Endpoint
-from reactorhost.ipc.scoreboard import Counters
+from reactorhost.ipc.counters import Counters
 from reactorhost.logs import EventLog
 from reactorhost.reactor import Reactor
 from reactorhost.testing.fakes import FakeClock, FakePoller

@@ -14,7 +14,7 @@ import pytest
 from reactorhost import CloseReason, Connection, Worker, hookimpl
 from reactorhost.bus.refs import Origin
 from reactorhost.framing import Delimited, Fixed, LengthPrefixed, Lines
-from reactorhost.ipc.scoreboard import Counters
+from reactorhost.ipc.counters import Counters
 from reactorhost.reactor import Reactor
 from reactorhost.testing import BenchClient, PluginBench
 from reactorhost.testing.fakes import FakeClock, FakePoller

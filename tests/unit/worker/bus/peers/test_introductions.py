@@ -10,9 +10,10 @@ from unittest.mock import Mock
 
 import pytest
 
+from reactorhost.ipc.counters import Counters
 from reactorhost.ipc.jsonlines import Message
 from reactorhost.ipc.messages import Report
-from reactorhost.ipc.scoreboard import Counters, Scoreboard
+from reactorhost.ipc.scoreboard import Scoreboard
 from reactorhost.logs import EventLog
 from reactorhost.reactor import Reactor
 from reactorhost.system.fork import ForkRegistry

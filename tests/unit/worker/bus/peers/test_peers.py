@@ -13,7 +13,7 @@ import pytest
 from reactorhost.bus import frames
 from reactorhost.bus.frames import Hello
 from reactorhost.bus.refs import Origin
-from reactorhost.ipc.scoreboard import Counters
+from reactorhost.ipc.counters import Counters
 from reactorhost.logs import EventLog
 from reactorhost.reactor import HANG_UP, READ, WRITE, Reactor
 from reactorhost.system.fork import ForkRegistry

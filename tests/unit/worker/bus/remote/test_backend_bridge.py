@@ -15,7 +15,7 @@ from reactorhost.bus.backend import BackendState, Keep
 from reactorhost.bus.envelope import Envelope, EnvelopeFlags, opened, sealed
 from reactorhost.bus.refs import Origin
 from reactorhost.bus.replica import Change, Chunk, Replicated
-from reactorhost.ipc.scoreboard import Counters
+from reactorhost.ipc.counters import Counters
 from reactorhost.logs import EventLog
 from reactorhost.reactor import Reactor
 from reactorhost.testing.fakes import FakeClock, FakePoller, turn
