@@ -146,7 +146,7 @@ def fuzz_admin_http(data: bytes) -> None:
 
 def _check_responses(sent: bytes) -> None:
     while sent:
-        # GET, since a response to HEAD is told from others by its request only.
+        # GET, since a response to HEAD differs from others by its request only.
         client = h11.Connection(h11.CLIENT)
         client.send(h11.Request(method="GET", target="/", headers=[("Host", "x")]))
         client.send(h11.EndOfMessage())
