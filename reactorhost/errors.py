@@ -152,6 +152,18 @@ def error_from_os(error: OSError, what: str, *, hint: str | None) -> Reactorhost
     return kind(f"{what}: {error.strerror or error}", hint=hint)
 
 
+def boot_error(error: OSError) -> BootError:
+    """Return the error of a worker that cannot boot for a limit of the system.
+
+    Raises:
+        OSError: the error itself, if it has another reason; that is a bug, and its traceback is needed.
+    """
+    hint = limit_hint(error)
+    if hint is None:
+        raise error
+    return BootError(f"a worker cannot boot: {error.strerror}", hint=hint)
+
+
 def error_from_fields(fields: Mapping[str, Any]) -> ReactorhostError:
     """Return the error that another process sent by `as_fields`."""
     if fields.get("problems"):

@@ -140,8 +140,8 @@ def _read_again(launch: Launch) -> tuple[_Found | None, tuple[Problem, ...]]:
         return None, error.problems
 
 
-def _scaled(row: SettingRow, workers: int) -> SettingRow:
-    """Return the row of the workers with their number after a scaling."""
+def _scaled(row: SettingRow, workers: object) -> SettingRow:
+    """Return the row of the workers with the number or range that a scaling has requested."""
     is_other = row.setting == "workers" and row.value != str(workers)
     return row._replace(value=str(workers), origin=f"scaled, {row.value} of {row.origin}") if is_other else row
 

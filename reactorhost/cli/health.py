@@ -25,7 +25,7 @@ from reactorhost.errors import ReactorhostError, UsageError
 def health(only_live: bool, ready: bool, as_json: bool, **flags: Any) -> None:
     """Check whether a host is alive and ready for clients, for probes that run a command.
 
-    Exit status: 0 it is, 1 it is not, for any reason, also if it does not run.
+    Exit status: 0 if it is; 1 if it is not, for whatever reason, also if no host runs.
     """
     if only_live and ready:
         raise UsageError("--live and --ready exclude each other", hint="--ready is the default")

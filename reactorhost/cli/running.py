@@ -43,7 +43,8 @@ class WorkerCount(click.ParamType[object]):
         try:
             kind.read(given := kind.from_text(value))
         except InvalidValueError as error:
-            self.fail(f"it {error}", param, ctx)
+            hint = f"; {error.hint}" if error.hint else ""
+            self.fail(f"it {error}{hint}", param, ctx)
         return given
 
 

@@ -27,13 +27,14 @@ _POLL_SECONDS = 0.02
 
 
 @click.command()
-@click.option("--now", is_flag=True, help="Close every connection at once, without waiting for stop_timeout.")
+@click.option("--now", is_flag=True, help="Close every connection at once, without drain_delay and stop_timeout.")
 @json_option("Print one JSON object: name and run directory of the host that has stopped.")
 @host_options
 def stop(now: bool, as_json: bool, **flags: Any) -> None:
     """Stop a host and wait until its process has ended.
 
-    The host accepts no more connections, and closes those that have not ended by themselves: all within stop_timeout.
+    The host announces the stop for drain_delay, if that is set. Then it accepts no more connections, and closes those
+    that have not ended by themselves: all within stop_timeout.
     """
     location = location_from(flags)
     again = f"wait for it with `reactorhost stop{client.selected(location).flags}`; with --now it ends at once"

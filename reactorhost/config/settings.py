@@ -17,6 +17,7 @@ from typing import Literal
 
 from reactorhost.address import Address
 from reactorhost.config import values
+from reactorhost.config.framing_value import FRAMING
 from reactorhost.config.service import Service
 from reactorhost.config.setting_help import HELP
 from reactorhost.config.values import ValueKind
@@ -199,7 +200,7 @@ _SERVICE = "service.NAME"
 TABLE: tuple[Setting, ...] = (
     Setting("plugins", values.PLUGIN, (), _SERVICE, many=True, spellings=("--plugin",)),
     Setting("listen", values.ADDRESS, (), _SERVICE, many=True, shown=DEFAULT_ADDRESS),
-    Setting("framing", values.FRAMING, None, _SERVICE, shown="the plugin's own, or none"),
+    Setting("framing", FRAMING, None, _SERVICE, shown="the plugin's own, or none"),
     Setting("certificate", values.PATH, (), _SERVICE, many=True),
     Setting("key", values.PATH, (), _SERVICE, many=True),
     Setting("client_ca", values.PATH, None, _SERVICE, shown="none"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -233,35 +233,6 @@ def show_size(count: object) -> str:
     return f"{count // _BYTES[unit]}{unit}"
 
 
-_MESSAGE_SIZE = size(1, 1 << 36)
-
-
-def _read_framing(value: object) -> object:
-    """Return a name or a table as it is, for the framing to check; only `max_size` may have a unit and is read here."""
-    if not isinstance(value, Mapping):
-        return plain_text(value, "a framing's name or a table")
-    try:
-        return {key: _MESSAGE_SIZE.read(each) if key == "max_size" else each for key, each in value.items()}
-    except InvalidValueError as error:
-        raise InvalidValueError(f"has a max_size that {error}", error.hint) from None
-
-
-def _show_framing(value: object) -> str:
-    if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{key} = {_quoted(each)}" for key, each in value.items()) + " }"
-    return _or_dash(value)
-
-
-def _quoted(value: object) -> str:
-    if isinstance(value, str):
-        import json
-
-        return json.dumps(value)
-    if isinstance(value, list):
-        return f"[{', '.join(map(_quoted, value))}]"
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
 def _read_network(value: object, *, unix: bool = False) -> object:
     import ipaddress
 
@@ -332,7 +303,6 @@ ADDRESS = ValueKind("URI", _read_address)
 ADMIN_ADDRESS = ValueKind("URI", _read_admin_address, show=_or_dash)
 PLUGIN = ValueKind("NAME", _read_plugin)
 OPTION_TEXT = ValueKind("NAME.KEY=VALUE", str)
-FRAMING = ValueKind("KIND", _read_framing, show=_show_framing)
 NETWORK = ValueKind("NETWORK", _read_network)
 PROXY_NETWORK = ValueKind("NETWORK", partial(_read_network, unix=True))
 MODE = ValueKind("MODE", _read_mode, show=_show_mode)

@@ -43,7 +43,7 @@ def worker_count(most: int) -> ValueKind:
             try:
                 return number.read(value)
             except InvalidValueError as error:
-                raise InvalidValueError(str(error), 'write 4, "auto", or { min = 2, max = 16 }') from None
+                raise InvalidValueError(str(error), 'write 4, "2-16" or "auto"') from None
         if 1 <= given.least <= given.most <= most:
             return given
         hint = "write the smaller number first" if given.least > given.most else None

@@ -100,15 +100,22 @@ def _run(line: socket.socket, files: Mapping[str, Signature], sources: set[str])
     process.tie_to_parent()
     # Of the terminal: the master stops the host, and with it this process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    from watchfiles import watch
-
-    # It logs each look that finds nothing.
-    logging.getLogger("watchfiles").setLevel(logging.WARNING)
     state = ChangedFiles(files, sources)
     # Through a link a file is changed in another folder than the one that it is found in.
     names = (os.path.dirname(name) for path in files for name in (path, os.path.realpath(path)))
     folders = sorted(folder for folder in {*names, *sources} if os.path.isdir(folder))
-    with suppress(OSError):
+    # The master has just closed its end.
+    with suppress(BrokenPipeError):
+        _look(line, state, folders)
+    return 0
+
+
+def _look(line: socket.socket, state: ChangedFiles, folders: Sequence[str]) -> None:
+    from watchfiles import watch
+
+    # It logs each look that finds nothing.
+    logging.getLogger("watchfiles").setLevel(logging.WARNING)
+    try:
         for _ in watch(
             *folders,
             watch_filter=None,
@@ -119,14 +126,19 @@ def _run(line: socket.socket, files: Mapping[str, Signature], sources: set[str])
             recursive=False,
             ignore_permission_denied=True,
         ):
-            if _is_closed(line):
-                break
+            if _is_closed(line, 0):
+                return
             _send(line, state.take())
-    return 0
+    except (OSError, RuntimeError):
+        # A folder has just been removed, or an editor uses all instances or watches of inotify, whose error is a
+        # RuntimeError of the library. Looks without events notice the same, within a second.
+        while not _is_closed(line, _LOOK_MILLISECONDS / 1000):
+            _send(line, state.take())
 
 
-def _is_closed(line: socket.socket) -> bool:
-    return bool(select.select([line], (), (), 0)[0])
+def _is_closed(line: socket.socket, seconds: float) -> bool:
+    """Wait for this time; returns at once when the master has closed its end."""
+    return bool(select.select([line], (), (), seconds)[0])
 
 
 def _send(line: socket.socket, changed: Sequence[str]) -> None:

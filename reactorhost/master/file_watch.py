@@ -54,11 +54,12 @@ class FileWatch:
             path = Path(str(each.group.sockaddr))
             self._ensure_socket(path, listeners.file_state(each), partial(listeners.bind_again, each))
         # Also to workers that were not ready when a socket was made, or could not be sent it for want of descriptors.
+        shared = listeners.shared()
         for worker in self.context.planner.workers.values():
             if worker.state is WorkerState.READY:
                 services = self.context.planner.limits.services_of(worker.slot)
-                shared = [each for each in listeners.shared() if each.group.service in services]
-                self.context.pool.lend_again(worker.pid, shared)
+                wanted = [each for each in shared if each.group.service in services]
+                self.context.pool.lend_again(worker.pid, wanted)
 
     def _ensure_socket(self, path: Path, state: FileState, restore: Callable[[], object]) -> None:
         """Make the file of a socket anew, unless another process has put its own there."""

@@ -36,6 +36,10 @@ class StatusBuilder:
         counters = [pool.counters(pid) for pid in pool.pids()]
         not_ready = readiness.reasons(planner)
         workers = sorted(planner.workers.values(), key=lambda each: (each.slot, each.generation, each.pid))
+        adopted: dict[int, list[int]] = {}
+        for slot in planner.slots.values():
+            if slot.adopter is not None:
+                adopted.setdefault(slot.adopter, []).append(slot.number)
         return {
             "schema": status.SCHEMA,
             "version": __version__,
@@ -70,7 +74,7 @@ class StatusBuilder:
             "bus": self.context.bus.host(settings.bus_url),
             "master": self._master(now),
             "slots": [self._slot(slot, now) for _, slot in sorted(planner.slots.items())],
-            "workers": [self._worker(worker, now) for worker in workers],
+            "workers": [self._worker(worker, adopted.get(worker.pid, []), now) for worker in workers],
             "listeners": self.context.listeners.status(),
             "plugins": self._plugins(rates, now),
             "events": self.context.log.events(),
@@ -134,7 +138,7 @@ class StatusBuilder:
             "descriptors": procfs.open_descriptors(),
         }
 
-    def _worker(self, worker: WorkerRecord, now: float) -> status.WorkerStatus:
+    def _worker(self, worker: WorkerRecord, adopted: list[int], now: float) -> status.WorkerStatus:
         counters = self.context.pool.counters(worker.pid)
         slot = self.context.planner.slots.get(worker.slot)
         # Before its first turn a worker has stored nothing.
@@ -157,9 +161,7 @@ class StatusBuilder:
             "pss_bytes": self.context.monitor.memory.read(worker.pid, now),
             "restarts": slot.restarts if slot else 0,
             "last_exit": slot.last_exit if slot else None,
-            "adopted_slots": [
-                each.number for each in self.context.planner.slots.values() if each.adopter == worker.pid
-            ],
+            "adopted_slots": adopted,
             "rates": self.context.monitor.samples.worker_rates(worker.pid),
             "latency": self.context.monitor.samples.worker_latency(worker.pid),
             "bus": self.context.bus.worker(worker.pid, self.context.planner.settings.bus_url),

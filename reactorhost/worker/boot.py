@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 
 from reactorhost import logs
+from reactorhost.errors import boot_error
+from reactorhost.ipc.messages import Report
 from reactorhost.ipc.worker_spec import WorkerSpec
 from reactorhost.logs import HOST_LOGGER, EventLog
 from reactorhost.plugins.imports import ImportedCode
@@ -42,4 +45,12 @@ def run_worker(imported: ImportedCode, spec: WorkerSpec, stack_descriptor: int) 
         from reactorhost.worker.process.debugger import use_debugger
 
         use_debugger()
-    return WorkerLife(spec, EventLog(logging.getLogger(HOST_LOGGER)), log_file, stack_descriptor).run()
+    try:
+        life = WorkerLife(spec, EventLog(logging.getLogger(HOST_LOGGER)), log_file, stack_descriptor)
+        life.prepare()
+    except OSError as error:
+        failure = boot_error(error)
+        # Not by the line, which there may be none of; the buffer of a new socket pair has room for it.
+        spec.master_line.sendall(json.dumps({"report": Report.FAILED, **failure.as_fields()}).encode() + b"\n")
+        return failure.exit_status
+    return life.run()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from functools import partial
 
-from reactorhost.errors import ReactorhostError
+from reactorhost.errors import ReactorhostError, boot_error
 from reactorhost.ipc.jsonlines import JsonLine, Message
 from reactorhost.ipc.messages import Order, Report
 from reactorhost.ipc.moments import Moment
@@ -95,8 +95,12 @@ class WorkerLife:
             after_call=self._process.end_if_forked,
         )
 
-    def run(self) -> int:
-        """Boot, serve, drain, leave; returns the exit status."""
+    def prepare(self) -> None:
+        """Make everything ready for code of plugins; called before `run`.
+
+        Raises:
+            OSError: the system has no room for it.
+        """
         for each in self._spec.listeners:
             self._fork_registry.add(each.socket, each.socket.close)
         self._fork_registry.add(self._wake_up, self._wake_up.close_inherited)
@@ -108,9 +112,13 @@ class WorkerLife:
             master_pid=self._spec.master_pid,
         )
         call_before_threads(self._loop_thread.other_starts)
+
+    def run(self) -> int:
+        """Boot, serve, drain, leave; returns the exit status."""
         try:
             self._boot()
-        except ReactorhostError as error:
+        except (ReactorhostError, OSError) as raised:
+            error = raised if isinstance(raised, ReactorhostError) else boot_error(raised)
             self._process.end_if_forked()
             if self._sources is not None:
                 # A change of what it could import may be what it needs.
@@ -130,6 +138,7 @@ class WorkerLife:
 
         Raises:
             ReactorhostError: a plugin or the settings are wrong.
+            OSError: the system has no room for the worker.
         """
         spec = self._spec
         settings = spec.settings

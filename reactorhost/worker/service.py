@@ -66,7 +66,7 @@ class LoadedService:
 
     @property
     def ignores_message_timeout(self) -> bool:
-        """Whether the time of a message is limited, and nothing tells where a message ends."""
+        """Whether the time of a message is limited, and no framing marks where a message ends."""
         return self.limits.message_timeout is not None and self.new_framing is None
 
     @property

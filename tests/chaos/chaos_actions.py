@@ -50,14 +50,14 @@ class Actions:
     Attributes:
         causes: what was done, for the judge.
         touched: workers that may end unexpectedly.
-        upgrades: the number of those that were requested.
+        frozen: workers that were stopped together with the master, whose deadlines may have passed meanwhile.
         requests: those on the control socket.
     """
 
     def __init__(self, host: LiveHost, folder: Path, log: HostLog, log_path: Path) -> None:
         self.causes = Causes()
         self.touched: set[int] = set()
-        self.upgrades = 0
+        self.frozen: set[int] = set()
         self.requests = Requests(host)
         self._host = host
         self._folder = folder
@@ -93,7 +93,7 @@ class Actions:
         """Forget what was done: its effects are over."""
         self.causes = Causes()
         self.touched.clear()
-        self.upgrades = 0
+        self.frozen.clear()
 
     def unfinished(self) -> list[str]:
         """Return what has not ended: requests by name and age, and clients."""
@@ -109,15 +109,17 @@ class Actions:
         return self.requests.send("reload")
 
     def _usr1(self, step: Step) -> str:
+        # Of a worker that is stopped or blocked.
+        self._expect(_LOG_EVENTS)
         return self._signal_master(signal.SIGUSR1)
 
     def _hup(self, step: Step) -> str:
+        self._expect(_LOG_EVENTS)
         return self._signal_master(signal.SIGHUP)
 
     def _usr2(self, step: Step) -> str:
         # Its check fails while a plugin is broken or descriptors are scarce.
         self._expect(_UPGRADE_EVENTS)
-        self.upgrades += 1
         return self._signal_master(signal.SIGUSR2)
 
     def _ttin(self, step: Step) -> str:
@@ -144,6 +146,7 @@ class Actions:
         seconds = step.seconds(0, 0.1, 1.5 * STALL_SECONDS)
         self._processes.stop(self._host.pid, seconds)
         for pid in children(self._host.pid):
+            self.frozen.add(pid)
             self._processes.stop(pid, seconds)
         return f"all stopped for {seconds:.1f} s"
 
@@ -240,7 +243,6 @@ class Actions:
 
     def _rotate_log(self, step: Step) -> str:
         self._log.note_file()
-        # Of a worker that is stopped or blocked.
         self._expect(_LOG_EVENTS)
         with contextlib.suppress(FileNotFoundError):
             self._log_path.rename(self._log_path.with_suffix(f".{next(self._rotations)}"))

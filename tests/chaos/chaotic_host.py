@@ -18,8 +18,7 @@ from chaos_actions import STALL_SECONDS, Actions
 from chaos_plan import Step
 from chaos_plugins import configuration, write_sources
 from chaos_report import Report
-from chaos_requests import LOST
-from host_log import HostLog
+from host_log import Event, HostLog
 from judge import Kill, verdict
 from pki import Pki
 from reactorhost.testing import LiveHost
@@ -34,6 +33,7 @@ _AGREEMENT_SECONDS = 20.0
 # Of requests that an action foils, such as a reload with a broken plugin. 2: a worker that has ended meanwhile.
 _STATUSES = (0, 1, 3, 4)
 _STATUSES_OF = {"recycle": (*_STATUSES, 2), "a second start": (6,)}
+_LATE = "still stopping after its deadline"
 _ENDED_ALONE = ("worker_crashed", "worker_killed")
 _ENDS = ("worker_exited", "worker_crashed", "worker_not_booted")
 
@@ -56,6 +56,7 @@ class ChaoticHost:
         self._journal = journal
         self._stack = ExitStack()
         self._before: dict[str, Footprint] = {}
+        self._ready: set[int] = set()
         self.report = Report()
 
     def __enter__(self) -> Self:
@@ -230,39 +231,50 @@ class ChaoticHost:
 
     def _judge(self) -> None:
         """Check the lost clients, the replies and the log since the last time."""
-        causes = self._actions.causes
-        unexpected = []
-        for event in self._log.events():
-            if event.name in _ENDED_ALONE:
-                pid = event.fields["pid"]
-                if pid not in self._actions.touched:
-                    unexpected.append(event)
-                causes.add_kill(Kill(pid, event.moment))
-            if event.name in _ENDS:
-                causes.add_end(event.fields["pid"], event.moment)
-            if event.level in ("error", "critical") and event.name not in causes.expected_events:
-                unexpected.append(event)
-        if unexpected:
-            raise ViolationError("unexpected in the log:\n" + "\n".join(str(event.fields) for event in unexpected))
-        explained, unexplained = verdict(self._swarm.failures, causes)
+        self._judge_log()
+        explained, unexplained = verdict(self._swarm.failures, self._actions.causes)
         self._swarm.failures.clear()
         self.report.explained += explained
         if unexplained:
             raise ViolationError("lost without a reason:\n" + "\n".join(map(str, unexplained)))
-        # An upgrade disconnects clients whose request it has not begun.
-        lost = (LOST,) if self._actions.upgrades else ()
         wrong = [
             (name, reply)
             for name, reply in self._actions.requests.replies
-            if reply["status"] not in (*_STATUSES_OF.get(name, _STATUSES), *lost)
+            if reply["status"] not in _STATUSES_OF.get(name, _STATUSES)
         ]
         if wrong:
             raise ViolationError(f"replies: {wrong}")
         self._actions.requests.replies.clear()
-        # A worker that boots without a free descriptor ends with a traceback.
-        errors = self.live.log()
-        if errors.count("Traceback") > errors.count("OSError: [Errno 24] Too many open files"):
-            raise ViolationError(f"on standard error:\n{self.live.log()}")
+        if "Traceback" in (errors := self.live.log()):
+            raise ViolationError(f"on standard error:\n{errors}")
+
+    def _judge_log(self) -> None:
+        causes = self._actions.causes
+        unexpected = []
+        for event in self._log.events():
+            late = event.name == "worker_killed" and self._is_late(event)
+            if event.name == "worker_ready":
+                self._ready.add(event.fields["pid"])
+            if event.name in _ENDED_ALONE:
+                pid = event.fields["pid"]
+                if pid not in self._actions.touched and not late:
+                    unexpected.append(event)
+                causes.add_kill(Kill(pid, event.moment))
+            if event.name in _ENDS:
+                causes.add_end(event.fields["pid"], event.moment)
+                self._ready.discard(event.fields["pid"])
+            if event.level in ("error", "critical") and event.name not in causes.expected_events and not late:
+                unexpected.append(event)
+        if unexpected:
+            raise ViolationError("unexpected in the log:\n" + "\n".join(str(event.fields) for event in unexpected))
+
+    def _is_late(self, event: Event) -> bool:
+        """Say whether a worker that was to end was killed for a deadline that it could not keep.
+
+        It has passed while all processes were stopped, or while the worker still booted, without any client.
+        """
+        pid = event.fields["pid"]
+        return event.fields.get("reason") == _LATE and (pid in self._actions.frozen or pid not in self._ready)
 
     def _write(self, line: dict[str, Any]) -> None:
         with self._journal.open("a") as journal:

@@ -146,7 +146,7 @@ def fuzz_admin_http(data: bytes) -> None:
 
 def _check_responses(sent: bytes) -> None:
     while sent:
-        # GET, since a response to HEAD is told from others by its request only.
+        # GET, since a response to HEAD differs from others by its request only.
         client = h11.Connection(h11.CLIENT)
         client.send(h11.Request(method="GET", target="/", headers=[("Host", "x")]))
         client.send(h11.EndOfMessage())
@@ -256,7 +256,7 @@ SEEDS: Mapping[str, list[bytes]] = {
         _PIECES + b'{"verb": "scale", "workers": 3}\n{"verb": "reload"}\n',
         _PIECES + b'{"verb": "scale", "workers": {"min": 1, "max": 4}}\n{"verb": "scale", "workers": "auto"}\n',
         _PIECES + b'{"verb": "recycle", "pid": 7}\n{"verb": "stop", "now": true}\n{"verb": "connections"}\n',
-        _PIECES + b'{"verb": "reopen"}\n{"verb": "health"}\n{"verb": "ping"}\n{"verb": "config"}\n[]\n',
+        _PIECES + b'{"verb": "reopen"}\n{"verb": "health"}\n{"verb": "ping"}\n{"verb": "settings"}\n[]\n',
     ],
 }
 """Valid inputs of each target, from which others are made."""

@@ -8,6 +8,7 @@ import signal
 import socket
 from collections.abc import Callable
 from contextlib import ExitStack
+from pathlib import Path
 
 from clients import answers
 from reactorhost.testing import LiveHost
@@ -42,3 +43,34 @@ def test_neither_slots_nor_control_clients_use_up_the_descriptors(live_host: Hos
         assert after["workers_wanted"] == before["workers_wanted"]
         with host.connect() as served:
             assert answers(served)
+
+
+SCARCE = """
+import os, resource
+from pathlib import Path
+
+free = int((Path(__file__).parent / "free").read_text())
+used = {int(name) for name in os.listdir("/proc/self/fd")}
+limit = [number for number in range(1000) if number not in used][free]
+resource.setrlimit(resource.RLIMIT_NOFILE, (limit, 1000))
+
+@hookimpl
+async def receive(connection, data):
+    connection.send(data)
+"""
+
+
+def test_a_worker_without_a_free_descriptor_fails_to_boot_in_words(
+    live_host: Hosts, write_plugin: Callable[..., str], tmp_path: Path, expected_errors: list[str]
+) -> None:
+    expected_errors += ["worker_not_booted", "reload_failed"]
+    (tmp_path / "free").write_text("100")
+    host = live_host("--plugin", write_plugin(SCARCE), "--workers", "1")
+    replies = []
+    for free in range(6):
+        (tmp_path / "free").write_text(str(free))
+        replies.append(host.ask("reload"))
+    failed = [reply for reply in replies if reply["status"] != 0]
+    assert {(reply["status"], reply["what"]) for reply in failed} == {(3, "a worker cannot boot: Too many open files")}
+    assert "ulimit -n" in failed[0]["hint"]
+    assert "Traceback" not in host.log()

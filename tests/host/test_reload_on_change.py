@@ -64,9 +64,7 @@ def test_changed_code_is_served_and_broken_code_is_not(
     until(lambda: says(host) == b"four", "the new code")
 
 
-def test_a_changed_configuration_is_read(
-    live_host: Callable[..., LiveHost], write_plugin: Callable[..., str], tmp_path: Path
-) -> None:
+def test_a_changed_configuration_is_read(live_host: Callable[..., LiveHost], tmp_path: Path) -> None:
     config = tmp_path / "host.toml"
     text = (
         "[host]\nworkers = {}\nreload_on_change = true\n[service.a]\nlisten = 'tcp://127.0.0.1:0'\nplugins = 'echo'\n"

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 
 import pytest
 
 from reactorhost import errors
 from reactorhost.config.problems import Problems
 from reactorhost.config.settings import Layer, Origin
-from reactorhost.errors import ConfigError, PluginError, Problem, ReactorhostError, did_you_mean, error_from_fields
+from reactorhost.errors import (
+    ConfigError,
+    PluginError,
+    Problem,
+    ReactorhostError,
+    boot_error,
+    did_you_mean,
+    error_from_fields,
+)
 
 
 def test_an_error_has_up_to_three_lines() -> None:
@@ -64,3 +74,11 @@ def test_a_similar_word_is_suggested_and_a_different_one_is_not() -> None:
     assert did_you_mean("ecko", ["accesslog", "echo"]) == "did you mean 'echo'?"
     assert did_you_mean("zzz", ["accesslog", "echo"]) is None
     assert did_you_mean("x", []) is None
+
+
+def test_a_worker_that_reaches_a_limit_fails_to_boot_and_other_errors_are_bugs() -> None:
+    error = boot_error(OSError(errno.EMFILE, os.strerror(errno.EMFILE)))
+    assert (error.exit_status, error.what) == (3, "a worker cannot boot: Too many open files")
+    assert "ulimit -n" in str(error.hint)
+    with pytest.raises(FileNotFoundError):
+        boot_error(FileNotFoundError(errno.ENOENT, "no such file"))

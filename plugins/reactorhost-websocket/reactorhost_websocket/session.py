@@ -105,7 +105,7 @@ class WebSocket:
         self._answer: bytes | None = b""
         self._deflate: PerMessageDeflate | None = None
         self._assembly = Assembly()
-        # The last bytes have completed no frame.
+        # The last bytes have begun a frame and not completed it.
         self._in_frame = False
         self._outgoing: list[bytes] = []
         # The frame that follows the messages which were not taken yet, and what the client did wrong, if anything.
@@ -276,7 +276,9 @@ class WebSocket:
             self._outgoing += writes
         events = protocol.events_received()
         if data:
-            self._in_frame = not events
+            # Behind whole frames too: a client could otherwise begin each frame with the end of the one before. A frame
+            # of which only the header has arrived is noticed with the next bytes.
+            self._in_frame = not events or bool(protocol.reader.buffer)
         return events
 
     def _messages(self, events: list[Event]) -> Iterator[bytes]:

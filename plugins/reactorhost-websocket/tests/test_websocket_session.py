@@ -74,6 +74,9 @@ def test_a_message_that_cannot_be_sent_raises(message: object, error: type[Excep
         (frame(TEXT, b"hel", fin=False) + frame(PING, b""), True),
         (frame(TEXT, b"hel", fin=False) + frame(0, b"lo"), False),
         (frame(PING, b"alive"), False),
+        (frame(TEXT, b"hello") + frame(TEXT, b"hello")[:-1], True),
+        (frame(TEXT, b"hello") + frame(TEXT, b"hello")[:1], True),
+        (frame(TEXT, b"hello") + frame(TEXT, b"hello"), False),
         (frame(PING, b"alive")[:3], True),
     ],
 )

@@ -21,5 +21,5 @@ def settings_report(planner: Planner) -> dict[str, Any]:
         "options": [each._asdict() for each in option_text.values(settings)],
         "plugins": list(dict.fromkeys(named for service in settings.services for named in service.plugins)),
         "fixed": list(FIXED_SETTINGS),
-        "workers": planner.scaling.target,
+        "workers": str(planner.autoscale.range or planner.scaling.target),
     }

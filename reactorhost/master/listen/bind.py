@@ -169,7 +169,8 @@ def effective_backlog(backlog: int) -> int:
 def bind_error(address: Address | str, error: OSError) -> ReactorhostError:
     """Return the error for an address that cannot be bound, or whose socket cannot listen."""
     if error.errno == errno.EADDRINUSE:
-        see = {"udp": "ss -lunp", "unix": "ss -lxp"}.get(str(address).partition(":")[0], "ss -ltnp")
+        # Of TCP not only listeners: the port may be the own one of a connection to another server.
+        see = {"udp": "ss -lunp", "unix": "ss -lxp"}.get(str(address).partition(":")[0], "ss -tanp")
         return AddressInUseError(f"{address} is in use by another process", hint=f"see which with: {see}")
     if error.errno in (errno.EACCES, errno.EPERM):
         return NotPermittedError(f"not permitted to listen on {address}", hint="ports below 1024 need root")

@@ -44,7 +44,7 @@ def failed(found: Sequence[Check]) -> list[str]:
 
 
 def _workers(planner: Planner) -> list[Check]:
-    wanted = planner.scaling.wanted()
+    wanted = set(planner.scaling.wanted())
     serving = [
         worker
         for worker in planner.workers.values()

@@ -35,14 +35,6 @@ _FINAL_STATUSES = "2 4 6 7"
 
 _SANDBOX = """\
 NoNewPrivileges=yes
-ProtectSystem=strict
-PrivateDevices=yes
-ProtectClock=yes
-ProtectControlGroups=yes
-ProtectHostname=yes
-ProtectKernelLogs=yes
-ProtectKernelModules=yes
-ProtectKernelTunables=yes
 LockPersonality=yes
 RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
 RestrictNamespaces=yes
@@ -52,16 +44,15 @@ SystemCallArchitectures=native
 SystemCallFilter=@system-service
 SystemCallErrorNumber=EPERM"""
 # What the manager of a user may not set up.
-_SANDBOX_OF_A_USER = """\
-NoNewPrivileges=yes
-LockPersonality=yes
-RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
-RestrictNamespaces=yes
-RestrictRealtime=yes
-RestrictSUIDSGID=yes
-SystemCallArchitectures=native
-SystemCallFilter=@system-service
-SystemCallErrorNumber=EPERM"""
+_SANDBOX_OF_THE_SYSTEM = """\
+ProtectSystem=strict
+PrivateDevices=yes
+ProtectClock=yes
+ProtectControlGroups=yes
+ProtectHostname=yes
+ProtectKernelLogs=yes
+ProtectKernelModules=yes
+ProtectKernelTunables=yes"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,10 +183,10 @@ class UnitPlan:
             yield f"Environment=FDSTORE={most_stored}"
 
     def _restrictions(self) -> Iterator[str]:
-        if not self.is_root:
-            yield _SANDBOX_OF_A_USER
-            return
         yield _SANDBOX
+        if not self.is_root:
+            return
+        yield _SANDBOX_OF_THE_SYSTEM
         yield f"CapabilityBoundingSet={' '.join(self._capabilities())}"
         used = list(self._used_paths())
         yield f"ProtectHome={'read-only' if any(_is_below(each, _HOMES) for each in used) else 'yes'}"

@@ -50,9 +50,12 @@ from typing import Any, NoReturn, TypeVar
 from reactorhost.errors import ReactorhostError
 from reactorhost.plugins.host_task import cancel_all, describe
 from reactorhost.reactor import Reactor
+from reactorhost.system import process
 
 T = TypeVar("T")
 
+# The selector of a loop, and the pair by which threads wake it up.
+_LOOP_DESCRIPTORS = 3
 # Timers of both loops are rounded; a difference below this is not worth a new timer.
 _CLOCK_SLACK_SECONDS = 0.001
 # proc(5), on the fdinfo of an epoll set.
@@ -64,8 +67,11 @@ def new_loop(kind: str) -> asyncio.AbstractEventLoop:
 
     Raises:
         ReactorhostError: uvloop is not installed.
+        OSError: no descriptor is left.
     """
     if kind == "asyncio":
+        # A loop that cannot open them prints a traceback when it is collected.
+        process.require_free_descriptors(_LOOP_DESCRIPTORS)
         return HostEventLoop()
     try:
         import uvloop

@@ -17,3 +17,8 @@ def test_a_number_a_range_and_auto_are_passed_on(written: str, passed: object) -
 def test_anything_else_is_a_usage_error(written: str) -> None:
     with pytest.raises(click.BadParameter, match="it must be"):
         WorkerCount().convert(written, None, None)
+
+
+def test_the_error_says_what_can_be_written() -> None:
+    with pytest.raises(click.BadParameter, match=r'write 4, "2-16" or "auto"$'):
+        WorkerCount().convert("many", None, None)

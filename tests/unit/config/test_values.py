@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import tomllib
 from pathlib import Path
 
 import pytest
@@ -233,26 +232,3 @@ def test_an_invalid_value_is_shown_in_toml_notation(value: object, text: str) ->
 
 def test_a_long_invalid_value_is_truncated() -> None:
     assert len(values.written("x" * 1000)) == 60
-
-
-@pytest.mark.parametrize("largest", ["lots", 0])
-def test_the_size_in_the_table_of_a_framing_is_named(largest: object) -> None:
-    with pytest.raises(InvalidValueError, match="has a max_size that must be "):
-        values.FRAMING.read({"kind": "lines", "max_size": largest})
-
-
-@pytest.mark.parametrize(
-    ("framing", "shown"),
-    [
-        (None, "-"),
-        ("lines", "lines"),
-        (
-            {"kind": "made", "end": "\r\n", "max_size": 1024, "strict": True, "origins": ["a", 'b"']},
-            r'{ kind = "made", end = "\r\n", max_size = 1024, strict = true, origins = ["a", "b\""] }',
-        ),
-    ],
-)
-def test_a_framing_is_shown_as_it_is_written_in_a_file(framing: object, shown: str) -> None:
-    assert values.FRAMING.show(framing) == shown
-    if isinstance(framing, dict):
-        assert tomllib.loads(f"framing = {shown}")["framing"] == framing

@@ -10,10 +10,11 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from reactorhost.errors import ReactorhostError
 from reactorhost.ipc.jsonlines import Message
 from reactorhost.logs import EventLog
 from reactorhost.master.admin import control_server
@@ -193,6 +194,43 @@ def test_clients_that_wait_when_the_file_is_made_again_are_served(host: Host) ->
     host.server.open()
     clients.append(host.client(PING))
     assert [host.responses(client, 1) for client in clients] == [[{"status": 0}]] * 3
+
+
+def test_a_new_file_without_descriptors_disconnects_only_a_client_that_is_idle(host: Host) -> None:
+    idle = host.client(PING)
+    host.responses(idle, 1)
+    clients = [host.client(PING), host.client(PING)]
+    listener = host.server._listener
+    assert listener is not None
+    host.server._listener = cast("socket.socket", OneRefusal(listener))
+    host.path.unlink()
+    host.server.open()
+    assert [host.responses(client, 1) for client in clients] == [[{"status": 0}]] * 2
+    assert host.responses(idle, 1) == [], "disconnected"
+
+
+def test_clients_wait_on_if_no_file_can_be_made(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_descriptor(server: ControlServer) -> socket.socket:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    clients = [host.client(PING), host.client(PING)]
+    listener = host.server._listener
+    assert listener is not None
+    host.server._listener = cast("socket.socket", OneRefusal(listener))
+    monkeypatch.setattr(ControlServer, "_bound", no_descriptor)
+    with pytest.raises(ReactorhostError, match="Too many open files"):
+        host.server.open()
+    assert [host.responses(client, 1) for client in clients] == [[{"status": 0}]] * 2
+
+
+def test_a_client_whose_request_has_arrived_keeps_its_place(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host.server, "_most_clients", 1)
+    first, second = host.client(PING), host.client(PING)
+    # Both are accepted before anything is received.
+    host.server.open()
+    assert host.responses(first, 1) == [{"status": 0}]
+    (refused,) = host.responses(second, 1)
+    assert refused["what"] == "1 clients of the control socket wait for responses"
 
 
 def test_a_client_is_refused_while_all_others_wait(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -302,6 +302,14 @@ def test_every_address_of_a_name_gets_the_port_that_the_kernel_chose() -> None:
         sockets.close()
 
 
+def test_an_address_that_a_connection_uses_is_reported_with_a_command_that_lists_it() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as client:
+        address = parse(f"tcp://127.0.0.1:{client.getsockname()[1]}")
+        with pytest.raises(ReactorhostError, match="is in use by another process") as caught:
+            EndpointSockets(address).open()
+    assert caught.value.hint == "see which with: ss -tanp"
+
+
 def test_an_address_in_use_is_reported_in_words() -> None:
     with socket.create_server(("127.0.0.1", 0), reuse_port=True) as other:
         address = parse(f"tcp://127.0.0.1:{other.getsockname()[1]}")
