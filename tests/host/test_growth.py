@@ -34,9 +34,9 @@ def held(found: dict[str, Footprint]) -> list[tuple[Counter[str], int]]:
 
 @pytest.mark.timeout(3600)
 def test_reloads_leave_the_host_as_large_as_it_was(live_host: Hosts, soak: bool, measurement: Measurement) -> None:
-    reloads = 1000 if soak else 30
+    reloads = 1000 if soak else 15
     host = live_host("--plugin", "echo", "--workers", "2")
-    warm_up = int(reloads * _WARM_UP_SHARE)
+    warm_up = max(3, int(reloads * _WARM_UP_SHARE))
     for _ in range(warm_up):
         reload(host)
     before = footprints(host)
