@@ -27,4 +27,4 @@ def test_the_workers_are_a_number_or_the_range_that_is_in_use(
 ) -> None:
     planner = Planner(replace(host_settings(2), workers_range=configured))
     planner.autoscale.range = requested
-    assert settings_report(planner, ())["workers"] == reported
+    assert settings_report(planner)["workers"] == reported
