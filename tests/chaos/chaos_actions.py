@@ -146,6 +146,7 @@ class Actions:
         seconds = step.seconds(0, 0.1, 1.5 * STALL_SECONDS)
         self._processes.stop(self._host.pid, seconds)
         for pid in children(self._host.pid):
+            self.frozen.add(pid)
             self._processes.stop(pid, seconds)
         return f"all stopped for {seconds:.1f} s"
 

@@ -56,6 +56,7 @@ class ChaoticHost:
         self._journal = journal
         self._stack = ExitStack()
         self._before: dict[str, Footprint] = {}
+        self._ready: set[int] = set()
         self.report = Report()
 
     def __enter__(self) -> Self:
@@ -230,21 +231,8 @@ class ChaoticHost:
 
     def _judge(self) -> None:
         """Check the lost clients, the replies and the log since the last time."""
-        causes = self._actions.causes
-        unexpected = []
-        for event in self._log.events():
-            if event.name in _ENDED_ALONE:
-                pid = event.fields["pid"]
-                if pid not in self._actions.touched and not self._is_late(event):
-                    unexpected.append(event)
-                causes.add_kill(Kill(pid, event.moment))
-            if event.name in _ENDS:
-                causes.add_end(event.fields["pid"], event.moment)
-            if event.level in ("error", "critical") and event.name not in causes.expected_events:
-                unexpected.append(event)
-        if unexpected:
-            raise ViolationError("unexpected in the log:\n" + "\n".join(str(event.fields) for event in unexpected))
-        explained, unexplained = verdict(self._swarm.failures, causes)
+        self._judge_log()
+        explained, unexplained = verdict(self._swarm.failures, self._actions.causes)
         self._swarm.failures.clear()
         self.report.explained += explained
         if unexplained:
@@ -260,9 +248,33 @@ class ChaoticHost:
         if "Traceback" in (errors := self.live.log()):
             raise ViolationError(f"on standard error:\n{errors}")
 
+    def _judge_log(self) -> None:
+        causes = self._actions.causes
+        unexpected = []
+        for event in self._log.events():
+            late = event.name == "worker_killed" and self._is_late(event)
+            if event.name == "worker_ready":
+                self._ready.add(event.fields["pid"])
+            if event.name in _ENDED_ALONE:
+                pid = event.fields["pid"]
+                if pid not in self._actions.touched and not late:
+                    unexpected.append(event)
+                causes.add_kill(Kill(pid, event.moment))
+            if event.name in _ENDS:
+                causes.add_end(event.fields["pid"], event.moment)
+                self._ready.discard(event.fields["pid"])
+            if event.level in ("error", "critical") and event.name not in causes.expected_events and not late:
+                unexpected.append(event)
+        if unexpected:
+            raise ViolationError("unexpected in the log:\n" + "\n".join(str(event.fields) for event in unexpected))
+
     def _is_late(self, event: Event) -> bool:
-        """Say whether the deadline of a worker that was to end has passed while all processes were stopped."""
-        return event.fields["pid"] in self._actions.frozen and event.fields.get("reason") == _LATE
+        """Say whether a worker that was to end was killed for a deadline that it could not keep.
+
+        It has passed while all processes were stopped, or while the worker still booted, without any client.
+        """
+        pid = event.fields["pid"]
+        return event.fields.get("reason") == _LATE and (pid in self._actions.frozen or pid not in self._ready)
 
     def _write(self, line: dict[str, Any]) -> None:
         with self._journal.open("a") as journal:

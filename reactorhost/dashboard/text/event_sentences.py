@@ -162,5 +162,5 @@ _SENTENCES: Mapping[str, Callable[[Fields], str]] = {
     "directory_not_entered": lambda f: f"cannot enter the directory of the start, {f['path']}: {f['error']}",
     "settings_wait_for_restart": lambda f: f"changed settings that need a restart: {f['settings']}",
     "log_not_reopened": _not_reopened,
-    "workers_file_not_written": lambda f: f"cannot write workers.pid: {f['error']}",
+    "workers_file_not_written": lambda f: str(f["error"]),
 }

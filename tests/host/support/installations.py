@@ -24,7 +24,9 @@ class Installation:
         self.interpreter = directory / "bin" / "python"
         self.package = directory / "own" / "reactorhost"
         subprocess.run([python, "-m", "venv", "--without-pip", directory], check=True, timeout=DEADLINE_SECONDS)
-        shutil.copytree(Path(reactorhost.__file__).parent, self.package, ignore=shutil.ignore_patterns("__pycache__"))
+        # With what is compiled, but without files that another process is writing.
+        ignored = shutil.ignore_patterns("*.pyc.*")
+        shutil.copytree(Path(reactorhost.__file__).parent, self.package, ignore=ignored)
         self.replace("__init__.py", f'__version__ = "{reactorhost.__version__}"', f'__version__ = "{version}"')
         facts = directory / "own" / f"reactorhost-{version}.dist-info"
         facts.mkdir()

@@ -16,6 +16,11 @@ from reactorhost.dashboard.text.event_sentences import _SENTENCES, sentence
 @pytest.mark.parametrize(
     ("name", "fields", "words"),
     [
+        (
+            "workers_file_not_written",
+            {"error": "cannot write /run/a/workers.pid: No space left on device"},
+            "cannot write /run/a/workers.pid: No space left on device",
+        ),
         ("worker_starting", {"slot": 7, "pid": 4311, "generation": 7}, "worker 7 (pid 4311) starting, generation 7"),
         (
             "worker_crashed",
