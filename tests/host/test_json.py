@@ -25,7 +25,10 @@ def test_every_command_prints_one_document(daemon: Callable[..., Daemon]) -> Non
     assert set(started) == set(StatusDocument.__required_keys__)
     assert (started["pid"], started["workers_ready"]) == (host.pid, 2)
     assert document("reload") == {"schema": 1, "replaced": 2, "generation": 2, "warnings": []}
-    assert document("scale", "3") == {"schema": 1, "workers": 3, "draining": 0}
+    scaled = document("scale", "3")
+    # A worker that the reload has replaced may not have ended yet.
+    assert scaled == {"schema": 1, "workers": 3, "draining": scaled["draining"]}
+    assert 0 <= scaled["draining"] <= 2
     assert document("reopen") == {"schema": 1, "log_file": str(host.log_path)}
     assert document("restart")["pid"] != host.pid
     host.find()
