@@ -15,10 +15,10 @@ the cells that were written: 1.5 MiB for a worker with many clients.
 
 from __future__ import annotations
 
-import hashlib
 import mmap
 import os
 from dataclasses import dataclass
+from functools import partial
 
 from reactorhost.system.shared_memory import SharedMemory
 
@@ -54,13 +54,16 @@ class AddressSketch:
     """
 
     def __init__(self, pages: int, descriptor: int | None = None) -> None:
+        # Here: the module loads OpenSSL, and most hosts have no use for it.
+        from hashlib import blake2b
+
         # A file in memory takes memory as it is written; an anonymous mapping may be charged as a whole.
         self._shared = SharedMemory("addresses", _HEADER_BYTES + pages * _PAGE_BYTES, descriptor)
         memory = self._shared.memory
-        salt = slice(_SALT_AT, _SALT_AT + hashlib.blake2b.SALT_SIZE)
+        salt = slice(_SALT_AT, _SALT_AT + blake2b.SALT_SIZE)
         if descriptor is None:
-            memory[salt] = os.urandom(hashlib.blake2b.SALT_SIZE)
-        self._salt = bytes(memory[salt])
+            memory[salt] = os.urandom(blake2b.SALT_SIZE)
+        self._hash = partial(blake2b, digest_size=_HASH_BYTES, salt=bytes(memory[salt]))
         self._used = memory[:4].cast("I")
         self._cells = memory[_HEADER_BYTES:].cast("I")
 
@@ -82,7 +85,7 @@ class AddressSketch:
 
     def places(self, key: bytes) -> list[int]:
         """Return the places of a key's cells in the rows of a worker."""
-        bits = int.from_bytes(hashlib.blake2b(key, digest_size=_HASH_BYTES, salt=self._salt).digest())
+        bits = int.from_bytes(self._hash(key).digest())
         return [row * _COLUMNS + (bits >> row * _COLUMN_BITS) % _COLUMNS for row in range(_ROWS)]
 
     def add(self, page: int, places: list[int], number: int) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import sysconfig
 
 import reactorhost
 from reactorhost.system.changed_files import Signature, signature
@@ -24,6 +23,9 @@ def source_files() -> dict[str, Signature]:
 
 
 def _folders() -> set[str]:
+    # Here: only a host that watches its sources needs it.
+    import sysconfig
+
     names = ("stdlib", "platstdlib", "purelib", "platlib")
     own = os.path.dirname(reactorhost.__file__)
     return {os.path.realpath(folder) for folder in (own, *(sysconfig.get_path(name) for name in names))}

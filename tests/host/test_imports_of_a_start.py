@@ -57,7 +57,7 @@ def test_a_plain_worker_has_no_module_that_only_others_need(live_host: Hosts, wr
     assert not modules & {"reactorhost.worker.bus.peers.peers", "reactorhost.bus.frames", "reactorhost.bus.replica"}
     assert "reactorhost.worker.bus.remote" not in modules
     assert not modules & {"rich", "asyncio", "ssl", "uvloop", "concurrent", "multiprocessing", "subprocess", "tomllib"}
-    assert not modules & {"h11", "prometheus_client"}
+    assert not modules & {"h11", "prometheus_client", "hashlib", "sysconfig"}
 
 
 def test_workers_import_their_plugin_and_have_all_else_from_the_fork(
