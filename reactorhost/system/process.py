@@ -14,6 +14,7 @@ from types import FrameType
 
 from reactorhost.errors import NotPermittedError
 from reactorhost.system.account import Account
+from reactorhost.system.libc import last_error, libc
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NAME = 15
@@ -149,6 +150,5 @@ def drop_privileges(account: Account) -> None:
 
 def _prctl(option: int, argument: ctypes.c_ulong | ctypes.c_char_p) -> None:
     zero = ctypes.c_ulong(0)
-    if ctypes.CDLL(None, use_errno=True).prctl(option, argument, zero, zero, zero) != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
+    if libc().prctl(option, argument, zero, zero, zero) != 0:
+        raise last_error()

@@ -9,6 +9,7 @@ import os
 import weakref
 
 from reactorhost.errors import ReactorhostError
+from reactorhost.system.libc import last_error, libc
 
 _PROTECTION = mmap.PROT_READ | mmap.PROT_WRITE
 # MAP_NORESERVE (0x4000): memory that is never written is not charged.
@@ -65,8 +66,8 @@ class SharedMemory:
     def discard(self, start: int, size: int) -> None:
         """Release whole pages of the memory, which are zeros then."""
         place = ctypes.c_void_p(self._address + start)
-        if _libc().madvise(place, ctypes.c_size_t(size), mmap.MADV_REMOVE) != 0:
-            raise _last_error()
+        if libc().madvise(place, ctypes.c_size_t(size), mmap.MADV_REMOVE) != 0:
+            raise last_error()
 
 
 def _file(name: str, size: int) -> int | None:
@@ -84,23 +85,14 @@ def _file(name: str, size: int) -> int | None:
 def _map(size: int, descriptor: int | None) -> int:
     # Not `mmap.mmap`, which keeps a duplicate of the descriptor until the mapping ends (`trackfd` is of Python 3.13):
     # workers would have it open, and what their plugins fork.
-    call = _libc().mmap
+    call = libc().mmap
     call.restype = ctypes.c_void_p
     flags, file = (_ANONYMOUS, -1) if descriptor is None else (mmap.MAP_SHARED, descriptor)
     address = call(None, ctypes.c_size_t(size), _PROTECTION, flags, file, ctypes.c_long(0))
     if address in (None, _FAILED):
-        raise _last_error()
+        raise last_error()
     return int(address)
 
 
 def _unmap(address: int, size: int) -> None:
-    _libc().munmap(ctypes.c_void_p(address), ctypes.c_size_t(size))
-
-
-def _libc() -> ctypes.CDLL:
-    return ctypes.CDLL(None, use_errno=True)
-
-
-def _last_error() -> OSError:
-    number = ctypes.get_errno()
-    return OSError(number, os.strerror(number))
+    libc().munmap(ctypes.c_void_p(address), ctypes.c_size_t(size))
