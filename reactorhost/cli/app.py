@@ -14,11 +14,13 @@ from typing import NoReturn
 import click
 
 from reactorhost import __version__
-from reactorhost.cli.command_table import COMMANDS
-from reactorhost.cli.documents import print_error, wants_json
-from reactorhost.cli.failures import show_failure, traceback_option
-from reactorhost.cli.output import echo
-from reactorhost.errors import ReactorhostError, did_you_mean
+from reactorhost.cli.command_table import COMMANDS, SECTIONS
+from reactorhost.cli.documents.json_output import print_error, wants_json
+from reactorhost.cli.failures import from_click, show_failure
+from reactorhost.cli.manual.help_pages import GroupWithHelp
+from reactorhost.cli.output import echo, fail
+from reactorhost.cli.parameters.common_options import SELECTING, common_options, selecting_options
+from reactorhost.errors import ReactorhostError, UsageError, did_you_mean
 from reactorhost.system.handover import is_resumed
 
 _INTERRUPTED = 130
@@ -50,7 +52,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         if error.errno not in (errno.ENOSPC, errno.EIO, errno.EDQUOT):
             raise
         sys.stdout = None
-        echo(f"reactorhost: cannot write the output: {error.strerror}", err=True)
+        fail([f"cannot write the output: {error.strerror}"])
         sys.exit(1)
     sys.exit(status)
 
@@ -60,17 +62,15 @@ def _run(arguments: list[str]) -> int:
     try:
         result = reactorhost.main(arguments, prog_name="reactorhost", standalone_mode=False)
     except click.ClickException as error:
-        error.show()
-        failure: click.ClickException | ReactorhostError = error
-        status = error.exit_code
+        failure = from_click(error)
     except ReactorhostError as error:
-        show_failure(error, "--traceback" in arguments)
-        failure, status = error, error.exit_status
+        failure = error
     else:
         return result if isinstance(result, int) else 0
+    show_failure(failure, "--traceback" in arguments)
     if wants_json(arguments):
         print_error(failure)
-    return status
+    return failure.exit_status
 
 
 def _reset_inherited_signals() -> None:
@@ -82,7 +82,7 @@ def _reset_inherited_signals() -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
-class LazyGroup(click.Group):
+class LazyGroup(GroupWithHelp):
     """A group whose commands are imported when they are called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -95,12 +95,12 @@ class LazyGroup(click.Group):
             if ctx.resilient_parsing:
                 # Shell completion never imports a plugin, so it completes none of its commands.
                 return click.Group(cmd_name)
-            from reactorhost.cli.plugin_commands import plugin_group
+            from reactorhost.cli.commands.plugin_commands import plugin_group
 
             return plugin_group(cmd_name)
         module, _ = COMMANDS[cmd_name]
         name = cmd_name.replace("-", "_")
-        command: click.Command = getattr(importlib.import_module(f"reactorhost.cli.{module}"), name)
+        command: click.Command = getattr(importlib.import_module(f"reactorhost.cli.commands.{module}"), name)
         return command
 
     def resolve_command(
@@ -109,17 +109,40 @@ class LazyGroup(click.Group):
         """Find a command; for an unknown name, suggest the nearest one."""
         name = args[0]
         if not ctx.resilient_parsing and name not in COMMANDS and not name.startswith("-"):
-            from reactorhost.cli.plugin_commands import may_name_plugin, plugin_names
+            from reactorhost.cli.commands.plugin_commands import may_name_plugin, plugin_names
 
             if not may_name_plugin(name):
                 hint = did_you_mean(name, {*COMMANDS, *plugin_names()})
-                ctx.fail(f"No such command {name!r}." + (f" {hint[0].upper()}{hint[1:]}" if hint else ""))
-        return super().resolve_command(ctx, args)
+                raise UsageError(f"there is no command {name!r}", hint=hint or "see `reactorhost --help`")
+        found = super().resolve_command(ctx, args)
+        _check_selects(ctx, name, found[1])
+        return found
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands, then the options."""
+        self.format_commands(ctx, formatter)
+        click.Command.format_options(self, ctx, formatter)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing them."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+        widest = max(map(len, COMMANDS))
+        for section, commands in SECTIONS.items():
+            with formatter.section(section):
+                formatter.write_dl([(f"{name:{widest}}", text) for name, (_, text) in commands.items()])
+
+
+def _check_selects(context: click.Context, name: str, command: click.Command | None) -> None:
+    """Refuse to select a host for a command that is not about one.
+
+    Raises:
+        UsageError: `--name` or `--run-dir` stands before such a command.
+    """
+    commands = command.commands.values() if isinstance(command, click.Group) else (command,)
+    known = {each.name for found in commands if found is not None and name in COMMANDS for each in found.params}
+    for option in SELECTING:
+        if context.params.get(option) is not None and option not in known and not context.resilient_parsing:
+            what = f"{name} is not about one host, so --{option.replace('_', '-')} has no meaning"
+            raise UsageError(what, hint=f"see `reactorhost {name} --help`")
 
 
 @click.group(
@@ -129,15 +152,16 @@ class LazyGroup(click.Group):
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, "-V", "--version", prog_name="reactorhost", message="%(prog)s %(version)s")
-@traceback_option
+@common_options
+@selecting_options
 @click.pass_context
-def reactorhost(context: click.Context) -> None:
+def reactorhost(context: click.Context, /, **selecting: str | None) -> None:
     """Host any TCP protocol: a master process forks workers, plugins handle the connections.
 
     Plugins may add commands of their own: reactorhost PLUGIN --help
 
     \b
-    Try it:  reactorhost start --plugin echo
+    Try it:  reactorhost start echo
              nc 127.0.0.1 9000
     """  # noqa: D301  click reads the character \b
     if context.invoked_subcommand is None:

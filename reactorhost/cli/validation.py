@@ -5,12 +5,12 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import replace
 
-from reactorhost.config.problems import Problems
+from reactorhost.config.problems import Problems, raise_together
 from reactorhost.config.service import Service
 from reactorhost.config.settings import Settings
 from reactorhost.errors import PluginError, ReactorhostError
 from reactorhost.framing.named import may_be_brought
-from reactorhost.master.checks import check_settings, raise_together
+from reactorhost.master.checks import check_settings
 from reactorhost.plugins import discovery
 from reactorhost.system.account import resolve_account
 

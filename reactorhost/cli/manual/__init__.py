@@ -1,0 +1,1 @@
+"""What `--help`, the manual page and the reference say of commands."""

@@ -1,0 +1,1 @@
+"""Options and arguments of commands: those of all commands, those made from the settings, and their completion."""
