@@ -1,47 +1,21 @@
-"""The last line of the screen, which shows keys, prompts and notices; and the help page."""
+"""The last line of the screen, which shows keys, prompts and notices."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from reactorhost.dashboard.model.snapshot import Snapshot
 from reactorhost.dashboard.model.view import Overlay, Page, View
+from reactorhost.dashboard.pages.host_keys import EVERYWHERE
+from reactorhost.dashboard.pages.registry import PAGES
 from reactorhost.dashboard.text.line import Line, Piece, cut, fitted, line, padded, width_of
+from reactorhost.dashboard.text.styles import ALARM, NOTE
 
-_KEYS: tuple[tuple[str, str, bool], ...] = (
-    ("q", "quit", False),
-    ("?", "help", False),
-    ("↑↓", "select", False),
-    ("enter", "detail", False),
-    ("1-4", "pages", False),
-    ("R", "reload", True),
-    ("K", "recycle", True),
-    ("+/-", "workers", True),
-    ("<>", "sort", False),
-    ("/", "filter", False),
-    ("space", "pause", False),
-    ("t", "tree", False),
-    ("I", "invert", False),
-)
-
-_HELP: tuple[tuple[str, str, bool], ...] = (
-    ("q  Ctrl-C", "quit", False),
-    ("?  h", "this help", False),
-    ("1 2 3 4", "pages: workers, connections, plugins and listeners, events", False),
-    ("↑ ↓  k j", "select a worker; on the other pages: scroll", False),
-    ("← →", "previous or next worker, without leaving the page", False),
-    ("enter", "show or leave the details of the selected worker", False),
-    ("<  >", "sort by the previous or next column", False),
-    ("I", "reverse the order", False),
-    ("t", "tree or flat list", False),
-    ("/", "filter by a text; esc removes the filter", False),
-    ("space", "pause or continue everything below the header", False),
-    ("f", "switch five updates a second on or off", False),
-    ("d", "set the seconds between updates", False),
-    ("z", "reset the peak rate", False),
-    ("R", "reload: replace all workers, one after the other", True),
-    ("K", "recycle: replace the selected worker", True),
-    ("+  -", "scale: one worker more or less", True),
-    ("Ctrl-Z", "suspend", False),
-)
+_GAP = 2
+_Hint = tuple[str, str]
+# In the order in which they are left out on a narrow screen, the last ones first; the keys of the page come in between.
+_FIRST: Sequence[_Hint] = (("q", "quit"), ("?", "help"))
+_LAST: Sequence[_Hint] = (("space", "pause"), ("1-5", "pages"))
 
 
 def footer(snapshot: Snapshot | None, view: View, width: int) -> Line:
@@ -56,7 +30,9 @@ def footer(snapshot: Snapshot | None, view: View, width: int) -> Line:
         case Overlay.INTERVAL:
             return _prompt("seconds between updates: ", view.typed, "0.1 to 60", width)
         case Overlay.HELP:
-            return cut(line(("any key closes the help", "dim")), width)
+            return cut(line("↑↓ scroll  any other key closes the help"), width)
+        case Overlay.HOSTS:
+            return cut(line("↑↓ choose  enter: switch to it  any other key: back"), width)
         case Overlay.NONE:
             text = notice(snapshot, view)
             return cut(text, width) if text else _keys(view, width)
@@ -65,26 +41,44 @@ def footer(snapshot: Snapshot | None, view: View, width: int) -> Line:
 def notice(snapshot: Snapshot | None, view: View) -> Line:
     """Return the notice about the last key or request; an empty line if there is none."""
     if view.notice:
-        return line((view.notice, "cyan"))
+        return line((view.notice, NOTE))
     if snapshot is not None and snapshot.link.notice:
-        return line((snapshot.link.notice, "bold red" if snapshot.link.failed else "cyan"))
-    if view.filter and view.page is not Page.WORKER:
-        return line((f"filter: {view.filter}", "cyan"), ("  esc: show all", "dim"))
+        return line((snapshot.link.notice, ALARM if snapshot.link.failed else NOTE))
+    if view.table.filter:
+        return line((f"filter: {view.table.filter}", NOTE), ("  esc: show all", "dim"))
     return ()
 
 
-def help_page(view: View, width: int) -> list[Line]:
-    """Return the list of all keys."""
-    rows = [(keys, text) for keys, text, changes in _HELP if not (changes and view.read_only)]
-    return [cut(line((f"  {keys:<11}", "bold"), text), width) for keys, text in rows]
+def _hints(view: View) -> Sequence[_Hint]:
+    parts = PAGES[view.page]
+    moves = [("↑↓", "scroll" if parts.length is not None else "select")]
+    if view.trail:
+        moves.append(("esc", "back"))
+    if parts.enter is not None:
+        moves.append(("enter", "go in"))
+    # What changes the host is shown where its workers are; it works on every page.
+    bindings = (*parts.bindings, *EVERYWHERE) if view.page is Page.WORKERS else parts.bindings
+    own = [(each.key, each.word) for each in bindings if each.word and not (each.changes and view.read_only)]
+    orders = [("<>", "sort")] if parts.is_sorted else []
+    filters = [("/", "filter")] if parts.is_filtered else []
+    return [*_FIRST, *moves, *own, *orders, *filters, *_LAST]
+
+
+def hint_at(view: View, width: int, column: int) -> str:
+    """Return the key whose hint is at a column; empty if there is none."""
+    end = 0
+    for key, text in _hints(view):
+        start = end + (_GAP if end else 0)
+        end = start + width_of(line(f"{key} {text}"))
+        if start <= column < end <= width:
+            return key
+    return ""
 
 
 def _keys(view: View, width: int) -> Line:
     pieces: list[Piece] = []
-    for key, text, changes in _KEYS:
-        if changes and view.read_only:
-            continue
-        more = line("  " if pieces else "", (key, "bold"), (f" {text}", "dim"))
+    for key, text in _hints(view):
+        more = line(" " * _GAP if pieces else "", (key, "bold"), f" {text}")
         if width_of(pieces) + width_of(more) > width:
             break
         pieces += more

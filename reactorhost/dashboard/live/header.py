@@ -6,12 +6,15 @@ from collections.abc import Sequence
 
 from reactorhost.dashboard.model.snapshot import Snapshot
 from reactorhost.dashboard.model.view import View
-from reactorhost.dashboard.text import scaling_words
+from reactorhost.dashboard.text import scaling_words, silence_words
+from reactorhost.dashboard.text.alarm_limits import FULL, errors_style, fill_style, fullest_fill
 from reactorhost.dashboard.text.bus_words import backend
 from reactorhost.dashboard.text.line import Line, Piece, cut, line, spread, width_of
-from reactorhost.dashboard.text.quantities import amount, clock, number, rate, uptime
+from reactorhost.dashboard.text.local_time import clock
+from reactorhost.dashboard.text.quantities import amount, number, rate, uptime
 from reactorhost.dashboard.text.sparkline import sparkline
-from reactorhost.ipc.status import ListenerStatus, StatusDocument
+from reactorhost.dashboard.text.styles import ALARM, NOTE, WARN
+from reactorhost.ipc.status import ServiceStatus, StatusDocument
 from reactorhost.printable import printable
 
 _LABEL = 14
@@ -19,6 +22,7 @@ _NARROWEST_SPARKLINE = 20
 _SILENT_SECONDS = 3
 _CLOCK_FROM_WIDTH = 30
 _INTERVAL_FROM_WIDTH = 100
+_READY_RANK = 1
 _VERSION_RANK = 7
 
 
@@ -26,7 +30,8 @@ def header(snapshot: Snapshot, view: View, width: int, height: int) -> list[Line
     """Return the header in at most `height` lines: three, or the title only."""
     document = snapshot.document
     now = _clock(snapshot, view, width)
-    title = spread(_title(document, width - width_of(now) - 2), now, width)
+    room = width - width_of(now) - 2 if now else width
+    title = spread(_title(document, room), now, width)
     if height < 3:
         return [title][:height]
     upper = [_value("peak", rate(snapshot.peak), 5), _connections(document), _queue(document)]
@@ -39,34 +44,42 @@ def header(snapshot: Snapshot, view: View, width: int, height: int) -> list[Line
 
 def _title(document: StatusDocument, width: int) -> Line:
     """Return the parts that fit, in order; the part of the highest rank is dropped first."""
-    ready, wanted = document["workers_ready"], document["workers_wanted"]
-    chains = [" > ".join(plugin["name"] for plugin in service["plugins"]) for service in document["services"]]
-    addresses = [address for service in document["services"] for address in service["addresses"]]
     name = "reactorhost" if document["name"] == "default" else f"reactorhost {document['name']}"
     parts: list[tuple[int, Line]] = [
         (0, line((name, "bold"))),
         (_VERSION_RANK, line((document["version"], "dim"))),
-        (3, line(" ".join(addresses))),
-        (5, line(", ".join(dict.fromkeys(chains)))),
-        (6, line(f"gen {document['generation']}")),
-        (1, line((f"{ready}/{wanted} ready", "" if ready == wanted else "yellow"))),
+        (_READY_RANK, silence_words.ready(document)),
+        (3, line(f"gen {document['generation']}")),
         (4, line(f"up {uptime(document['uptime_seconds'])}")),
+        *_services(document["services"]),
     ]
-    if scaling := document.get("scaling"):
-        parts.insert(-1, (3, line(scaling_words.brief(scaling))))
-    bus = document.get("bus")
+    if scaling := document["scaling"]:
+        parts.insert(3, (3, line(scaling_words.brief(scaling))))
+    bus = document["bus"]
     if bus and bus["backend"] and bus["backend"]["state"] != "up":
-        parts.append((2, line(backend(bus["backend"]))))
+        parts.insert(3, (2, line(backend(bus["backend"]))))
     if document["reloading"]:
-        parts.append((2, line(("reloading", "cyan"))))
+        parts.insert(3, (2, line(("reloading", NOTE))))
     if document["state"] != "running":
-        parts.append((2, line((document["state"], "bold yellow"))))
-    elif not document.get("ready", True):
-        parts.append((2, line(("not ready", "bold yellow"))))
-    while len(parts) > 1 and width_of(_joined(parts)) > width:
+        parts.insert(2, (2, line((document["state"], WARN))))
+    elif not document["ready"]:
+        parts.insert(2, (2, line(("not ready", WARN))))
+    while width_of(_joined(parts)) > width:
         # By importance and not from the end: on a narrow screen the name and the number of ready workers remain.
-        parts.remove(max(parts, key=lambda part: part[0]))
+        rank, least = max(parts, key=lambda part: part[0])
+        if rank == _READY_RANK:
+            parts[0] = (0, line((document["name"], "bold")))
+            break
+        parts.remove((rank, least))
     return _joined(parts)
+
+
+def _services(services: Sequence[ServiceStatus]) -> Sequence[tuple[int, Line]]:
+    """Return the addresses and plugins of the only service, or the number of services: a page lists them."""
+    if len(services) != 1:
+        return [(5, line(f"{len(services)} services"))]
+    chain = " > ".join(plugin["name"] for plugin in services[0]["plugins"])
+    return [(5, line(" ".join(services[0]["addresses"]))), (6, line(chain))]
 
 
 def _joined(parts: Sequence[tuple[int, Line]]) -> Line:
@@ -82,10 +95,10 @@ def _clock(snapshot: Snapshot, view: View, width: int) -> Line:
     link = snapshot.link
     now = clock(snapshot.document["time"])
     if link.lost_seconds is not None:
-        return line((f"disconnected {link.lost_seconds} s, retrying", "bold red"))
+        return line((f"disconnected {link.lost_seconds} s, retrying", ALARM))
     if link.silent_seconds >= _SILENT_SECONDS:
-        return line((f"no answer for {link.silent_seconds} s", "bold yellow"))
-    pieces: list[Piece] = [("PAUSED", "bold yellow"), (" ", "")] if view.paused else []
+        return line((f"no answer for {link.silent_seconds} s", WARN))
+    pieces: list[Piece] = [("PAUSED", WARN), (" ", "")] if view.paused else []
     if width < _CLOCK_FROM_WIDTH:
         return line(*pieces[:1])
     pieces.append((now, ""))
@@ -105,39 +118,34 @@ def _value(label: str, value: str, cells: int, style: str = "") -> Line:
 def _connections(document: StatusDocument) -> Line:
     limit = number(document["max_connections"])
     now = document["totals"]["connections"]
-    style = "yellow" if document["max_connections"] and now >= 0.9 * document["max_connections"] else ""
-    return _value("conns", f"{number(now)}/{limit}", 2 * len(limit) + 1, style)
+    style = WARN if document["max_connections"] and now >= FULL * document["max_connections"] else ""
+    return _value("clients", f"{number(now)}/{limit}", 2 * len(limit) + 1, style)
 
 
 def _queue(document: StatusDocument) -> Line:
     """Return the length of the fullest accept queue."""
-    fullest = max(document["listeners"], key=_fill, default=None)
-    if fullest is None or fullest["depth"] is None or fullest["limit"] is None:
+    fullest = max(document["listeners"], key=fullest_fill, default=None)
+    if fullest is None or fullest["fullest_depth"] is None or fullest["fullest_limit"] is None:
         return _value("accept queue", "-", 9, "dim")
-    fill = _fill(fullest)
-    style = "bold red" if fill >= 0.9 else "yellow" if fill >= 0.25 else ""
-    return _value("accept queue", f"{fullest['depth']}/{fullest['limit']}", 9, style)
-
-
-def _fill(listener: ListenerStatus) -> float:
-    return (listener["depth"] or 0) / (listener["limit"] or 1)
+    depth = f"{fullest['fullest_depth']}/{fullest['fullest_limit']}"
+    return _value("accept queue", depth, 9, fill_style(fullest_fill(fullest)))
 
 
 def _flows(document: StatusDocument) -> list[Line]:
     rates = document["rates"]
     drops = [listener["dropped"] for listener in document["listeners"] if listener["dropped"] is not None]
-    errors = rate(rates["hook_errors"])
+    errors = rates["hook_errors"]
     values = [
-        _value("err", f"{errors}/s", 7, "" if errors == "0" else "bold red"),
+        _value("err", f"{rate(errors)}/s", 7, errors_style(errors)),
         _value("accepts", f"{rate(rates['accepted'])}/s", 7),
-        _value("refused", rate(rates["refused"]), 5, "yellow" if rates["refused"] >= 0.95 else ""),
+        _value("refused", rate(rates["refused"]), 5, WARN if rates["refused"] >= 0.95 else ""),
     ]
     if any(drops):
         # Dropped by the kernel because an accept queue was full, since the start.
-        values.append(_value("dropped", number(sum(drops)), 7, "yellow"))
-    bus = document.get("bus")
+        values.append(_value("dropped", number(sum(drops)), 7, WARN))
+    bus = document["bus"]
     if bus and bus["dropped"]:
-        style = "bold red" if bus["dropped_per_second"] else "yellow"
+        style = ALARM if bus["dropped_per_second"] else WARN
         # Behind the errors, so that a narrow screen shows it too.
         values.insert(1, _value("bus lost", number(bus["dropped"]), 7, style))
     return values
@@ -154,7 +162,7 @@ def _trends(snapshot: Snapshot, upper: list[Line], lower: list[Line], width: int
 
 
 def _trend(label: str, value: str, bars: str, beside: Line, width: int) -> Line:
-    left = line((f"{label:<6} ", "dim"), (f"{value:>6} ", "bold"), (bars, "green"))
+    left = line((f"{label:<6} ", "dim"), (f"{value:>6} ", "bold"), (bars, "dim"))
     return cut((*left, *beside), width)
 
 

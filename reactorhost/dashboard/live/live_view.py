@@ -6,38 +6,50 @@ writes and waits. Nothing blocks except its one `select`, so that a host that ha
 
 from __future__ import annotations
 
+import os
 import select
 import signal
 import time
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from reactorhost.dashboard.live.frame import render, waiting
 from reactorhost.dashboard.live.keymap import press
+from reactorhost.dashboard.live.mouse import click
+from reactorhost.dashboard.model.hosts import RunningHost, running_hosts
+from reactorhost.dashboard.model.log_reader import LogLines, LogReader
 from reactorhost.dashboard.model.recording import Record
+from reactorhost.dashboard.model.requests import HostRequest, Request, SwitchHost, ViewAction
 from reactorhost.dashboard.model.snapshot import Snapshot, following
-from reactorhost.dashboard.model.source import StatusSource
-from reactorhost.dashboard.model.view import HostRequest, Page, Request, View, ViewAction
-from reactorhost.dashboard.tables.rows import current
+from reactorhost.dashboard.model.source import HostSource, RecordingSource, StatusSource
+from reactorhost.dashboard.model.view import Overlay, Page, View
+from reactorhost.dashboard.pages.clients import connection_query
 from reactorhost.dashboard.terminal import keys
 from reactorhost.dashboard.terminal.paint import Painter
 from reactorhost.dashboard.terminal.signals import SignalReader, raise_with_default_action
 from reactorhost.dashboard.terminal.terminal import Terminal
-from reactorhost.dashboard.text.line import Size
 
 # How long an ESC may be alone before it is the Esc key: longer than the gaps inside a sequence over ssh, and short
 # enough not to be noticed.
 _ESCAPE_SECONDS = 0.05
 _LONGEST_WAIT_SECONDS = 60.0
+_LOG_SECONDS = 0.5
 
 
-def show(source: StatusSource, view: View, terminal: Terminal, painter: Painter, record: Record) -> None:
+def show(
+    source: StatusSource, view: View, terminal: Terminal, painter: Painter, record: Record
+) -> Sequence[tuple[str, Path]]:
     """Show a host until the user quits, and restore the terminal.
+
+    Returns:
+        The verbs of the requests that hosts continue, and the run directories of these hosts.
 
     TERM and HUP end the process by that signal, but only after the terminal is restored.
     """
     signals = SignalReader()
-    live_view = LiveView(source, view, terminal, painter, signals, record, terminal.size())
+    live_view = LiveView(source, replace(view, size=terminal.size()), terminal, painter, signals, record)
     # The handlers are installed before the terminal is switched and removed after it is restored: in between, a signal
     # would end the process and leave the terminal as it is.
     with signals.installed():
@@ -46,9 +58,10 @@ def show(source: StatusSource, view: View, terminal: Terminal, painter: Painter,
             live_view.run()
         finally:
             terminal.leave()
-            source.close()
+            live_view.close_source()
     if live_view.ended_by is not None:
         raise_with_default_action(live_view.ended_by)
+    return live_view.unfinished
 
 
 @dataclass(slots=True)
@@ -57,6 +70,7 @@ class LiveView:
 
     Attributes:
         ended_by: the signal that ended the loop, or None.
+        unfinished: the requests that hosts continue, after their source was closed.
     """
 
     _source: StatusSource
@@ -65,12 +79,13 @@ class LiveView:
     _painter: Painter
     _signals: SignalReader
     _record: Record
-    _size: Size
     ended_by: signal.Signals | None = None
+    unfinished: list[tuple[str, Path]] = field(default_factory=list)
     _snapshot: Snapshot | None = None
     _unparsed_keys: bytes = b""
     _running: bool = True
     _needs_drawing: bool = True
+    _log_reader: LogReader = field(default_factory=LogReader)
 
     def run(self) -> None:
         """Run until the user quits, a signal ends the loop, or the terminal hangs up."""
@@ -82,6 +97,8 @@ class LiveView:
 
     def _wait(self) -> None:
         timeout = _ESCAPE_SECONDS if self._unparsed_keys else self._source.due() - time.monotonic()
+        if self._view.page is Page.LOG and not self._view.paused:
+            timeout = min(timeout, _LOG_SECONDS)
         waited_for: list[Any] = [self._terminal.keyboard, self._signals.socket, *self._source.sockets()]
         # `select`: five descriptors at most, other ones after each request, so nothing is worth registering.
         ready, _, _ = select.select(waited_for, (), (), max(0.0, min(timeout, _LONGEST_WAIT_SECONDS)))
@@ -98,8 +115,7 @@ class LiveView:
     # The host.
 
     def _advance(self, now: float) -> None:
-        shown = self._snapshot if self._view.page is Page.CONNECTIONS else None
-        self._source.select_connections(current(shown, self._view) if shown is not None else None)
+        self._source.select_connections(connection_query(self._view))
         self._source.set_interval(self._view.interval_seconds, now)
         for document in self._source.advance(now):
             self._record(document)
@@ -110,16 +126,28 @@ class LiveView:
         link, connections = self._source.link(now), self._source.connections
         if self._view.paused:
             connections = self._snapshot.connections
-        if link != self._snapshot.link or connections is not self._snapshot.connections:
-            self._snapshot = replace(self._snapshot, link=link, connections=connections)
+        log = self._log(self._snapshot)
+        if (
+            link != self._snapshot.link
+            or connections is not self._snapshot.connections
+            or log is not self._snapshot.log
+        ):
+            self._snapshot = replace(self._snapshot, link=link, connections=connections, log=log)
             self._needs_drawing = True
+
+    def _log(self, snapshot: Snapshot) -> LogLines | None:
+        # A recording may be of another machine.
+        if self._view.page is not Page.LOG or snapshot.link.source:
+            self._log_reader.close()
+            return None
+        return snapshot.log if self._view.paused else self._log_reader.advance(snapshot.document)
 
     def _draw(self) -> None:
         self._needs_drawing = False
         if self._snapshot is None:
-            frame = waiting("waiting for the host to answer", self._view, self._size)
+            frame = waiting("waiting for the host to answer", self._view, self._view.size)
         else:
-            frame = render(self._snapshot, self._view, self._size)
+            frame = render(self._snapshot, self._view, self._view.size)
         try:
             self._terminal.write(self._painter.paint(frame))
         except OSError:
@@ -136,10 +164,13 @@ class LiveView:
         names, self._unparsed_keys = keys.parse(self._unparsed_keys + data)
         self._press(names)
 
-    def _press(self, names: list[str]) -> None:
+    def _press(self, names: list[keys.KeyName]) -> None:
         for name in names:
             before = self._view
-            self._view, request = press(before, name, self._snapshot)
+            if isinstance(name, keys.Click):
+                self._view, request = click(before, name, self._snapshot)
+            else:
+                self._view, request = press(before, name, self._snapshot)
             if before.paused and not self._view.paused and self._snapshot is not None:
                 self._snapshot = replace(self._snapshot, body=self._snapshot.document)
             self._needs_drawing = True
@@ -149,6 +180,10 @@ class LiveView:
         match request:
             case HostRequest():
                 self._source.send(request, time.monotonic())
+            case SwitchHost():
+                self._switch(request.host)
+            case ViewAction.LIST_HOSTS:
+                self._list_hosts()
             case ViewAction.QUIT:
                 self._running = False
             case ViewAction.SUSPEND:
@@ -158,6 +193,31 @@ class LiveView:
             case ViewAction.RESET_PEAKS:
                 if self._snapshot is not None:
                     self._snapshot = self._snapshot.with_peak_reset()
+
+    # Other hosts.
+
+    def _list_hosts(self) -> None:
+        if isinstance(self._source, RecordingSource):
+            self._view = replace(self._view, notice="a recording has one host only")
+            return
+        hosts = running_hosts(os.environ)
+        if not hosts:
+            self._view = replace(self._view, notice="no host of this user runs")
+            return
+        shown = 0 if self._snapshot is None else self._snapshot.document["pid"]
+        chosen = next((at for at, host in enumerate(hosts) if host.pid == shown), 0)
+        self._view = replace(self._view, overlay=Overlay.HOSTS, hosts=hosts, chosen_host=chosen)
+
+    def _switch(self, host: RunningHost) -> None:
+        self.close_source()
+        self._source = HostSource(host.control_socket, self._view.interval_seconds, time.monotonic())
+        self._view, self._snapshot = self._view.of_another_host(), None
+
+    def close_source(self) -> None:
+        """Close the source; what its host continues is added to `unfinished`."""
+        if (unfinished := self._source.unfinished()) is not None:
+            self.unfinished.append(unfinished)
+        self._source.close()
 
     # Signals.
 
@@ -194,6 +254,6 @@ class LiveView:
             self._resize()
 
     def _resize(self) -> None:
-        self._size = self._terminal.size()
+        self._view = replace(self._view, size=self._terminal.size())
         self._painter.forget()
         self._needs_drawing = True

@@ -1,4 +1,4 @@
-"""Conversations with the host beside the status: the connections of one worker, and a request of a key.
+"""Conversations with the host beside the status: its connections, and a request of a key.
 
 Each has a connection of its own, with a timeout of 0, so that neither connecting nor reading waits. Unlike TCP, a unix
 socket connects at once or fails: with EAGAIN if the backlog of the host is full, which is handled like a lost host.
@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from reactorhost.config.default_paths import by_run_dir
+from reactorhost.dashboard.model.requests import HostRequest
 from reactorhost.dashboard.model.snapshot import ConnectionRow, Connections
-from reactorhost.dashboard.model.view import HostRequest
 from reactorhost.dashboard.text.quantities import counted
+from reactorhost.ipc.connection_query import ConnectionQuery
 from reactorhost.ipc.control_client import ControlClient
 from reactorhost.ipc.messages import Message
 from reactorhost.printable import printable
@@ -20,34 +22,34 @@ _RETRY_SECONDS = 1.0
 
 
 class ConnectionPoller:
-    """Requests the connections of a worker again and again, without blocking.
+    """Requests connections again and again, without blocking; at most one request is unanswered.
 
     Attributes:
         connections: the newest complete list.
-        client: the connection to the host, None while no worker is selected.
+        client: the connection to the host, None while nothing is requested.
     """
 
     def __init__(self, path: Path) -> None:
         self.connections = Connections()
         self.client: ControlClient | None = None
         self._path = path
-        self._pid: int | None = None
-        self._requested_pid: int | None = None
+        self._query: ConnectionQuery | None = None
+        self._requested: ConnectionQuery | None = None
         self._rows: list[ConnectionRow] = []
         self._request_at = 0.0
 
-    def select(self, pid: int | None) -> None:
-        """Poll another worker from now on, or none."""
+    def select(self, query: ConnectionQuery | None) -> None:
+        """Poll other connections from now on, or none."""
         # A request under way is not cancelled: the next reply on this connection comes after the rest of its own.
-        if pid != self._pid:
-            self._pid = pid
+        if query != self._query:
+            self._query = query
             self._request_at = 0.0
-            if pid is None:
+            if query is None:
                 self.close()
 
     def due(self) -> float:
         """Return when the next request is due."""
-        return float("inf") if self._pid is None or self._requested_pid is not None else self._request_at
+        return float("inf") if self._query is None or self._requested is not None else self._request_at
 
     def advance(self, now: float, interval_seconds: float) -> None:
         """Read the rows that have arrived, and send the next request if it is due."""
@@ -55,11 +57,11 @@ class ConnectionPoller:
             if self.client is not None:
                 for message in self.client.receive():
                     self._update(message)
-            if self._pid is not None and self._requested_pid is None and now >= self._request_at:
+            if self._query is not None and self._requested is None and now >= self._request_at:
                 if self.client is None:
                     self.client = ControlClient(self._path, timeout=0)
-                self.client.send("connections", pid=self._pid)
-                self._requested_pid = self._pid
+                self.client.send("connections", **self._query.as_fields())
+                self._requested = self._query
                 self._request_at = now + max(_LEAST_INTERVAL_SECONDS, interval_seconds)
         except OSError:
             # A partly sent request or a partly read reply cannot be continued: the next request has a new connection.
@@ -71,18 +73,23 @@ class ConnectionPoller:
         if self.client is not None:
             self.client.close()
             self.client = None
-        self._requested_pid, self._rows = None, []
+        self._requested, self._rows = None, []
 
     def _update(self, message: Message) -> None:
-        # Of the request, not of the selection: the user may have selected another worker since.
-        requested = self._requested_pid
         if "rows" in message:
-            self._rows += [row for row in message["rows"] if row["pid"] == requested]
+            self._rows += message["rows"]
         elif "status" in message:
-            unanswered = [worker["pid"] for worker in message.get("unanswered", ())]
-            rows = sorted(self._rows, key=lambda row: int(row["id"]))
-            self.connections = Connections(requested, tuple(rows), requested in unanswered)
-            self._requested_pid, self._rows = None, []
+            # Of the request, not of the selection: the user may have selected other connections since. A request that
+            # failed, because the host stops for instance, has no connections.
+            self.connections = Connections(
+                self._requested,
+                tuple(self._rows),
+                message.get("matched", 0),
+                message.get("total", 0),
+                message.get("groups"),
+                tuple((worker["slot"], worker["pid"]) for worker in message.get("unanswered", ())),
+            )
+            self._requested, self._rows = None, []
 
 
 class SentRequest:
@@ -98,6 +105,7 @@ class SentRequest:
 
     def __init__(self, path: Path, request: HostRequest) -> None:
         self.verb = request.verb
+        self._host = by_run_dir(path.parent)
         self.text = f"{request.verb}: requested"
         self.finished = self.failed = False
         self.client: ControlClient | None = None
@@ -126,7 +134,7 @@ class SentRequest:
 
     def _update(self, message: Message) -> None:
         if "progress" in message:
-            self.text = f"{self.verb}: {printable(message['progress'])}"
+            self.text = f"{self.verb}: {printable(self._host.in_commands(message['progress']))}"
         elif message.get("status") == 0:
             self.text = self._success(message)
             self.finished = True

@@ -5,13 +5,19 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
+from reactorhost.dashboard.text.quantities import numbers
+from reactorhost.ipc.event_identity import Identity, identity_of
 from reactorhost.ipc.status import EventStatus
 from reactorhost.logs import text_line, timestamp
 from reactorhost.printable import printable_lines
+
+if TYPE_CHECKING:
+    from reactorhost.terminal_log import TerminalLines
 
 _INDENT = "    "
 _LINE = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z) (\w+) (.*)")
@@ -30,6 +36,7 @@ class LogRecord:
     Attributes:
         lines: what is in the file.
         details: lines of a traceback or a stack.
+        slots: slots of the workers that an event with repeats is about.
     """
 
     lines: list[str]
@@ -39,17 +46,44 @@ class LogRecord:
     fields: Mapping[str, Any] = field(default_factory=dict)
     details: list[str] = field(default_factory=list)
     is_json: bool = False
+    slots: Collection[int] = ()
+    _identity: Identity | None = field(default=None, init=False, repr=False, compare=False)
+
+    @property
+    def identity(self) -> Identity:
+        """What the record and its repeats have in common."""
+        # Kept: a view compares all of its records each time that it is drawn.
+        if self._identity is None:
+            self._identity = identity_of(self.level, self.event, self.fields) if self.time else tuple(self.lines)
+        return self._identity
+
+    @property
+    def seconds(self) -> float:
+        """The time of an event, in seconds since the epoch."""
+        return datetime.fromisoformat(self.time).timestamp()
 
     @classmethod
     def from_event(cls, event: EventStatus) -> LogRecord:
-        """Return an event of the status document."""
-        return cls([], timestamp(event["time"]), event["level"], event["event"], event["fields"], is_json=True)
+        """Return an event of the status document; of one with repeats the newest, with their number."""
+        fields: dict[str, Any] = dict(event["fields"])
+        if event["count"] > 1:
+            fields["repeats"] = event["count"]
+        if len(event["slots"]) > 1:
+            fields["slots"] = numbers(event["slots"])
+        time = timestamp(event["time"])
+        return cls([], time, event["level"], event["event"], fields, is_json=True, slots=event["slots"])
 
     def as_text(self) -> str:
         """Return the lines as in the log format `text`."""
         if not self.is_json:
             return printable_lines("\n".join(self.lines))
         return text_line(self.time, self.level, self.event, self.fields, "\n".join(self.details))
+
+    def for_terminal(self, made: TerminalLines) -> str:
+        """Return the lines for people: in local time, and wrapped."""
+        if not self.time:
+            return self.as_text()
+        return made.lines(self.seconds, self.level, self.event, self.fields, "\n".join(self.details))
 
     def as_json(self) -> str:
         """Return the line as in the log format `json`."""
@@ -83,11 +117,11 @@ class LogFilter:
             return False
         if self.plugin is not None and self.plugin not in _plugins_of(record):
             return False
-        return self.slot is None or record.fields.get("slot") == self.slot
+        return self.slot is None or self.slot in (record.fields.get("slot"), *record.slots)
 
     def may_admit(self, time: str, level: str, line: str | None) -> bool:
         """Return False if an event cannot be shown, which is known before its fields are parsed."""
-        if self.level is not None and _number(level) < _number(self.level):
+        if self.level is not None and level_number(level) < level_number(self.level):
             return False
         if self.since is not None and time < self.since:
             return False
@@ -95,6 +129,11 @@ class LogFilter:
 
 
 ANY = LogFilter()
+
+
+def level_number(level: str) -> int:
+    """Return the number by which a level is compared; 0 for an unknown one."""
+    return _LEVELS.get(level, 0)
 
 
 def records(lines: Iterable[str | None], wanted: LogFilter = ANY) -> Iterator[LogRecord]:
@@ -119,7 +158,7 @@ def _record(line: str, wanted: LogFilter) -> LogRecord:
     if line.startswith("{"):
         return _from_json(line)
     match = _LINE.fullmatch(line)
-    if match is None:
+    if match is None or not _is_time(match[1]):
         return LogRecord([line])
     time, level, rest = match.groups()
     if not wanted.may_admit(time, level, line):
@@ -139,9 +178,18 @@ def _from_json(line: str) -> LogRecord:
         details = fields.pop("details", "")
     except (ValueError, KeyError, RecursionError):
         return LogRecord([line])
-    if not all(isinstance(text, str) for text in (time, level, event, details)):
+    if not all(isinstance(text, str) for text in (time, level, event, details)) or not _is_time(time):
         return LogRecord([line])
     return LogRecord([line], time, level, event, fields, details.splitlines(), is_json=True)
+
+
+def _is_time(text: str) -> bool:
+    # A plugin may print what looks like an event into the log file.
+    try:
+        datetime.fromisoformat(text).timestamp()
+    except (ValueError, OverflowError, OSError):
+        return False
+    return True
 
 
 def _fields(text: str, start: int) -> dict[str, Any] | None:
@@ -167,10 +215,6 @@ def _value(text: str) -> object:
     # A text of digits is written like a number, so it becomes one; `007` or `1.50` cannot have been a number.
     number = json.loads(text) if _NUMBER.fullmatch(text) else None
     return number if str(number) == text else text
-
-
-def _number(level: str) -> int:
-    return _LEVELS.get(level, 0)
 
 
 def _plugins_of(record: LogRecord) -> set[object]:

@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from reactorhost.errors import ReactorhostError
+from reactorhost.ipc.compact_status import readable
 from reactorhost.ipc.status import SCHEMA, StatusDocument
+
+_EVENTS = 50
 
 Record = Callable[[StatusDocument], object]
 
@@ -31,8 +34,10 @@ def recorder(path: Path | None) -> Iterator[Record]:
         began = document["time"] if began is None else began
         # Never negative: the clock of the host may have been set back.
         at = round(max(0.0, document["time"] - began), 3)
+        # Every record is a whole document, so that a recording can be cut anywhere; older events are in earlier ones.
+        whole = {**document, "events": document["events"][-_EVENTS:]}
         try:
-            file.write(json.dumps({"at": at, "document": document}).encode() + b"\n")
+            file.write(json.dumps({"at": at, "document": whole}).encode() + b"\n")
         except OSError as error:
             raise ReactorhostError(f"cannot record to {path}: {error.strerror}") from None
 
@@ -71,4 +76,5 @@ def _record(path: Path, number: int, line: bytes) -> tuple[float, StatusDocument
         raise ReactorhostError("this is not a recording of `reactorhost top --record`", where=where) from None
     if schema != SCHEMA:
         raise ReactorhostError(f"the recording has schema {schema}, this version reads schema {SCHEMA}", where=where)
-    return at, document
+    # With the members that the schema has got since it was made.
+    return at, readable(document)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from reactorhost.dashboard.model.log_reader import LogLines
+from reactorhost.dashboard.model.worker_trends import WorkerTrends
+from reactorhost.ipc.connection_query import ConnectionQuery
 from reactorhost.ipc.status import StatusDocument, WorkerStatus
 
 _MOST_SAMPLES = 300
@@ -60,11 +63,23 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Connections:
-    """The connections of one worker; `unanswered` if the worker did not answer in time."""
+    """Connections, or groups of them.
 
-    pid: int | None = None
+    Attributes:
+        query: what was requested; None while there is no reply.
+        rows: the first rows, in the order of the query.
+        matched: how many connections the query matches.
+        total: how many connections the workers have.
+        groups: how many groups there are; None without groups.
+        unanswered: slot and process id of the workers that did not answer in time.
+    """
+
+    query: ConnectionQuery | None = None
     rows: tuple[ConnectionRow, ...] = ()
-    unanswered: bool = False
+    matched: int = 0
+    total: int = 0
+    groups: int | None = None
+    unanswered: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +92,9 @@ class Snapshot:
         trend: the rates of the last minutes.
         peak: the highest rate of messages since the start of the view or the last reset.
         link: the state of the link to the host.
-        connections: the connections of the selected worker.
+        connections: the connections that the page shows.
+        worker_trends: the rates of the workers up to `body`.
+        log: the log file of the host, while its page is shown.
     """
 
     document: StatusDocument
@@ -86,8 +103,10 @@ class Snapshot:
     peak: float
     link: Link = Link()
     connections: Connections = Connections()
+    worker_trends: WorkerTrends = field(default_factory=WorkerTrends)
+    log: LogLines | None = None
 
-    def process(self, pid: int | None) -> WorkerStatus | None:
+    def worker(self, pid: int | None) -> WorkerStatus | None:
         """Return the worker with this process id, or None."""
         return next((worker for worker in self.body["workers"] if worker["pid"] == pid), None)
 
@@ -102,11 +121,14 @@ def following(before: Snapshot | None, document: StatusDocument, *, paused: bool
     if before is None or before.document["pid"] != document["pid"]:
         trend = Trend().after(document)
         peak = max((document["rates"]["messages"], *trend.messages))
-        return Snapshot(document, document, trend, peak, Link(), Connections())
+        trends = WorkerTrends().after(document)
+        return Snapshot(document, document, trend, peak, Link(), Connections(), trends)
     return replace(
         before,
         document=document,
         body=before.body if paused else document,
         trend=before.trend.after(document),
         peak=max(before.peak, document["rates"]["messages"]),
+        # Frozen with the body: while the view is paused, a row and its trend are of the same moment.
+        worker_trends=before.worker_trends if paused else before.worker_trends.after(document),
     )

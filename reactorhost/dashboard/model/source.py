@@ -11,8 +11,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from reactorhost.dashboard.model.conversations import ConnectionPoller, SentRequest
+from reactorhost.dashboard.model.known_events import KnownEvents
+from reactorhost.dashboard.model.requests import HostRequest
 from reactorhost.dashboard.model.snapshot import Connections, Link
-from reactorhost.dashboard.model.view import HostRequest
+from reactorhost.ipc.compact_status import readable
+from reactorhost.ipc.connection_query import ConnectionQuery
 from reactorhost.ipc.control_client import ControlClient
 from reactorhost.ipc.status import StatusDocument
 
@@ -28,7 +31,7 @@ class HostSource:
     it answers.
 
     Attributes:
-        connections: the newest connections of the selected worker.
+        connections: the newest list of the selected connections.
     """
 
     def __init__(self, path: Path, interval_seconds: float, now: float) -> None:
@@ -40,6 +43,7 @@ class HostSource:
         self._request_at = now
         self._lost_at: float | None = None
         self._has_history = False
+        self._events = KnownEvents()
         self._poller = ConnectionPoller(path)
         self._sent: SentRequest | None = None
         self._notice_until = 0.0
@@ -55,7 +59,11 @@ class HostSource:
         return min(self._request_at + wait_seconds, self._poller.due())
 
     def advance(self, now: float) -> list[StatusDocument]:
-        """Read what has arrived and send the requests that are due; return the new documents, the newest last."""
+        """Read what has arrived and send the requests that are due; return the new documents, the newest last.
+
+        Raises:
+            ReactorhostError: the host has a version whose documents this one cannot read.
+        """
         documents = self._read_status(now)
         if self._unanswered_since is None and now >= self._request_at:
             self._request_status(now)
@@ -91,13 +99,13 @@ class HostSource:
         self._sent = SentRequest(self._path, request)
         self._notice_until = now + _NOTICE_SECONDS
 
-    def unfinished(self) -> str | None:
-        """Return the verb of a request that the host continues after the source is closed, or None."""
-        return None if self._sent is None or self._sent.finished else self._sent.verb
+    def unfinished(self) -> tuple[str, Path] | None:
+        """Return the verb of a request that the host continues after the source is closed, and its run directory."""
+        return None if self._sent is None or self._sent.finished else (self._sent.verb, self._path.parent)
 
-    def select_connections(self, pid: int | None) -> None:
-        """Poll the connections of a worker from now on, or of none."""
-        self._poller.select(pid)
+    def select_connections(self, query: ConnectionQuery | None) -> None:
+        """Poll these connections from now on, or none."""
+        self._poller.select(query)
 
     def ended(self) -> bool:
         """Return False: a host that is gone may come back."""
@@ -123,7 +131,9 @@ class HostSource:
             requested = self._unanswered_since if self._unanswered_since is not None else now
             self._unanswered_since = None
             self._request_at = max(now, requested + self._interval)
-        documents: list[StatusDocument] = [message["document"] for message in messages if "document" in message]
+        documents = [
+            self._events.complete(readable(message["document"])) for message in messages if "document" in message
+        ]
         self._has_history = self._has_history or bool(documents)
         return documents
 
@@ -132,10 +142,12 @@ class HostSource:
             if self._status is None:
                 self._status = ControlClient(self._path, timeout=0)
                 self._has_history = False
+                # Another host may listen there by now: its events are all new.
+                self._events.newest_id = None
             # The history is most of a document. With a short interval one sample per document replaces it; with a long
             # one the seconds in between would be missing.
             history = not self._has_history or self._interval > _LONGEST_INTERVAL_WITHOUT_HISTORY
-            self._status.send("status", history=history)
+            self._status.send("status", history=history, events_since=self._events.newest_id, compact=True)
         except OSError:
             self._lose(now)
             return
@@ -198,11 +210,11 @@ class RecordingSource:
     def send(self, request: HostRequest, now: float) -> None:
         """Do nothing: there is no host."""
 
-    def unfinished(self) -> str | None:
+    def unfinished(self) -> tuple[str, Path] | None:
         """Return None: there is no host."""
         return None
 
-    def select_connections(self, pid: int | None) -> None:
+    def select_connections(self, query: ConnectionQuery | None) -> None:
         """Do nothing: connections are not recorded."""
 
     def ended(self) -> bool:

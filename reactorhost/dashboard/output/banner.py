@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from reactorhost.config.default_paths import selection
@@ -10,8 +11,11 @@ from reactorhost.errors import counted
 from reactorhost.ipc.status import PluginStatus, ServiceStatus, StatusDocument
 
 
-def banner(document: StatusDocument) -> str:
-    """Return the banner: version, pid, addresses, plugins, workers, and how to stop the host."""
+def banner(document: StatusDocument, stop: str | None = None) -> str:
+    """Return the banner: version, pid, addresses, plugins, workers, and how to stop the host.
+
+    `stop` is the command for that, if it is not one of the host.
+    """
     rows = [("listening", _service(service, len(document["services"]))) for service in document["services"]]
     rows += [("warning", no_receive(each["name"])) for each in document["services"] if each["receives"] is False]
     rows.append(("workers", f"{document['workers_ready']} of {document['workers_wanted']} ready{_by_load(document)}"))
@@ -23,7 +27,7 @@ def banner(document: StatusDocument) -> str:
     ]
     if document["log_file"]:
         rows.append(("log", document["log_file"]))
-    rows.append(("stop", stop_command(document)))
+    rows.append(("stop", stop or stop_command(document)))
     title = f"reactorhost {document['version']} · {document['name']} · pid {document['pid']}"
     return "\n".join([title, *(f"  {name:<10} {value}" for name, value in rows)])
 
@@ -33,7 +37,7 @@ def _by_load(document: StatusDocument) -> str:
     return "" if scaling is None else f", {scaling['min']} to {scaling['max']} as the load requires"
 
 
-def chain(plugins: list[PluginStatus]) -> str:
+def chain(plugins: Sequence[PluginStatus]) -> str:
     """Return the plugins of a service in calling order, as `accesslog 0.1.0 > echo 0.1.0`."""
     return " > ".join(f"{plugin['name']} {plugin['version'] or ''}".rstrip() for plugin in plugins)
 

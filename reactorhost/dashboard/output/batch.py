@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from reactorhost.dashboard.model.source import StatusSource
 from reactorhost.dashboard.tables.columns import Column, columns_named
 from reactorhost.dashboard.tables.rows import total
-from reactorhost.dashboard.text.quantities import clock
+from reactorhost.dashboard.text.local_time import clock
 from reactorhost.errors import UsageError
 from reactorhost.ipc.status import StatusDocument
 
@@ -17,7 +17,7 @@ _LINES_PER_HEADING = 20
 # select() cannot wait for infinity, which is when a recording at its end is due.
 _LONGEST_WAIT_SECONDS = 60.0
 _PER_WORKER = ("pid", "slot", "gen", "state", "up", "pss")
-_DEFAULT = ("conns", "acc", "refused", "rx", "tx", "msg", "errors", "p50", "p99", "lag", "cpu", "rss", "restarts")
+_DEFAULT = ("clients", "acc", "refused", "rx", "tx", "msg", "errors", "p50", "p99", "lag", "cpu", "rss", "restarts")
 
 
 class BatchLines:
@@ -45,7 +45,7 @@ class BatchLines:
         values = total(document).values
         ready = f"{document['workers_ready']}/{document['workers_wanted']}".rjust(7)
         cells = [column.show(values.get(column.name)).rjust(column.width) for column in self._columns]
-        depths = [listener["depth"] for listener in document["listeners"] if listener["depth"] is not None]
+        depths = [each["fullest_depth"] for each in document["listeners"] if each["fullest_depth"] is not None]
         queue = str(max(depths)) if depths else "-"
         return headings + "  ".join([clock(document["time"]), ready, *cells, queue.rjust(5)])
 

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from reactorhost.dashboard.text.quantities import UNKNOWN, number, uptime
+from reactorhost.dashboard.text.styles import FAULT
 from reactorhost.ipc.host_row import HostRow
 from reactorhost.printable import printable
 
@@ -16,7 +17,7 @@ from reactorhost.printable import printable
 def plugin_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     """Return a table with a row for each plugin; the last column shows why a plugin does not load."""
     table = _table("NAME", "VERSION", "DISTRIBUTION", "ACTIVE", "HOOKS", "ERROR")
-    table.columns[-1].style = "red"
+    table.columns[-1].style = FAULT
     for row in rows:
         package = [row["version"] or "-", row["distribution"] or "-"]
         state = ["yes" if row["active"] else "-", ", ".join(row["hooks"]) or "-"]
@@ -24,9 +25,22 @@ def plugin_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     return table
 
 
+def bus_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """Return a table with a row for each backend of the bus."""
+    table = _table("BUS", "VERSION", "DISTRIBUTION", "ERROR")
+    table.columns[-1].style = FAULT
+    for row in rows:
+        error = (row["error"] or "").partition("\n")[0]
+        _add(table, f"{row['scheme']}://", row["version"] or "-", row["distribution"] or "-", error)
+    return table
+
+
 def host_table(rows: Iterable[HostRow]) -> Table:
     """Return a table with a row for each host."""
-    table = _table("NAME", "PID", "USER", "STATE", "WORKERS", "CONNECTIONS", "UPTIME", "VERSION", "RUN DIRECTORY")
+    table = _table("NAME", "PID", "USER", "STATE", "WORKERS", "CLIENTS", "UPTIME", "VERSION", "RUN DIRECTORY")
+    # Only names and paths are long.
+    for column in table.columns[1:-1]:
+        column.no_wrap = True
     for row in rows:
         workers = UNKNOWN if row["workers_ready"] is None else f"{row['workers_ready']}/{row['workers_wanted']}"
         _add(

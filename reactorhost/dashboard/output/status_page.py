@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from reactorhost.dashboard.model.snapshot import following
 from reactorhost.dashboard.model.view import View
+from reactorhost.dashboard.model.worker_trends import WorkerTrends
 from reactorhost.dashboard.output.banner import chain
 from reactorhost.dashboard.tables.listener_table import listener_table
 from reactorhost.dashboard.tables.plugin_table import hook_chain, plugin_metrics
+from reactorhost.dashboard.tables.service_table import service_table
 from reactorhost.dashboard.tables.worker_table import needed_height, worker_table
-from reactorhost.dashboard.text import limit_words, scaling_words
+from reactorhost.dashboard.text import limit_words, scaling_words, silence_words
 from reactorhost.dashboard.text.bus_words import bus_line
-from reactorhost.dashboard.text.event_sentences import event_line, event_section
+from reactorhost.dashboard.text.event_lines import event_section
 from reactorhost.dashboard.text.line import EMPTY, Line, in_ascii, line
 from reactorhost.dashboard.text.quantities import amount, duration, number, rate
+from reactorhost.dashboard.text.styles import FAULT, WARN
 from reactorhost.ipc.status import ServiceStatus, StatusDocument
 
 _EVENTS = 10
@@ -22,28 +27,38 @@ _RECENT_SECONDS = 3600
 
 def brief(document: StatusDocument, view: View, width: int) -> list[Line]:
     """Return the head, the worker table, the metrics of plugins, and the last warnings and errors of the last hour."""
-    warnings = [event for event in document["events"] if event["level"] not in ("debug", "info")][-_RECENT_EVENTS:]
+    # A crash is in both lists until other events have displaced it.
+    entries = {event["entry"]: event for event in (*document["crashes"], *document["events"])}.values()
+    warnings = [event for event in entries if event["level"] not in ("debug", "info")]
     recent = [event for event in warnings if document["time"] - event["time"] < _RECENT_SECONDS]
-    lines = [*_head(document), EMPTY, *_tree(document, view, width), *_metrics(document, width)]
-    if recent:
-        lines += [EMPTY, *(event_line(event, width) for event in recent)]
+    shown = sorted(recent, key=lambda event: event["id"])[-_RECENT_EVENTS:]
+    lines = [*_head(document), EMPTY, *_tree(document, view, width)]
+    lines += [*_service_table(document, width), *_metrics(document, width)]
+    lines += event_section(shown, width, document["time"], "WARNINGS AND ERRORS")
     return _finished(lines, view)
 
 
 def full(document: StatusDocument, view: View, width: int) -> list[Line]:
     """Return the head, the worker table, the plugins with their metrics, the listeners and the last events."""
-    lines = [*_head(document), EMPTY, *_tree(document, view, width)]
+    lines = [*_head(document), EMPTY, *_tree(document, view, width), *_service_table(document, width)]
     if document["plugins"]:
         lines += [EMPTY, *hook_chain(document, width), *_metrics(document, width)]
     if document["listeners"]:
         lines += [EMPTY, *listener_table(document["listeners"], width)]
-    lines += event_section(document["events"][-_EVENTS:], width)
+    lines += event_section(document["events"][-_EVENTS:], width, document["time"])
     return _finished(lines, view)
 
 
 def _tree(document: StatusDocument, view: View, width: int) -> list[Line]:
-    snapshot = following(None, document)
-    return worker_table(snapshot, view, width, needed_height(snapshot, view))
+    # Of one document there is no trend.
+    snapshot = replace(following(None, document), worker_trends=WorkerTrends())
+    return worker_table(snapshot, view, width, needed_height(snapshot, view, width))
+
+
+def _service_table(document: StatusDocument, width: int) -> list[Line]:
+    # The figures of the only service are those of the host.
+    services = document["services"]
+    return [EMPTY, *service_table(services, document["workers_wanted"], width)] if len(services) > 1 else []
 
 
 def _metrics(document: StatusDocument, width: int) -> list[Line]:
@@ -56,14 +71,14 @@ def _finished(lines: list[Line], view: View) -> list[Line]:
 
 
 def _head(document: StatusDocument) -> list[Line]:
-    problems = [line((problem, "red")) for problem in document["problems"]]
-    # While it starts or stops, the state in the title is the reason. An older host does not report any.
-    reasons = document.get("not_ready", ()) if document["state"] == "running" else ()
-    bus, scaling = document.get("bus"), document.get("scaling")
+    problems = [line((problem, FAULT)) for problem in document["problems"]]
+    # While it starts or stops, the state in the title is the reason.
+    reasons = document["not_ready"] if document["state"] == "running" else ()
+    bus, scaling = document["bus"], document["scaling"]
     return [
         _title(document),
         *problems,
-        *(line((f"not ready: {reason}", "yellow")) for reason in reasons),
+        *(line((f"not ready: {reason}", WARN)) for reason in reasons),
         *([line(scaling_words.sentence(scaling))] if scaling else []),
         *_services(document),
         _traffic(document),
@@ -72,14 +87,13 @@ def _head(document: StatusDocument) -> list[Line]:
 
 
 def _title(document: StatusDocument) -> Line:
-    ready, wanted = document["workers_ready"], document["workers_wanted"]
     state = "reloading" if document["reloading"] and document["state"] == "running" else document["state"]
     return line(
         (document["name"], "bold"),
         f"  reactorhost {document['version']}  pid {document['pid']}  ",
-        (state, "" if state == "running" else "yellow"),
+        (state, "" if state == "running" else WARN),
         f"  up {duration(document['uptime_seconds'])}  generation {document['generation']}  ",
-        (f"{ready}/{wanted} ready", "" if ready == wanted else "yellow"),
+        *silence_words.ready(document),
     )
 
 
@@ -101,7 +115,7 @@ def _fewer_workers(service: ServiceStatus, wanted: int) -> str:
 def _traffic(document: StatusDocument) -> Line:
     totals, rates = document["totals"], document["rates"]
     parts = [
-        f"{number(totals['connections'])} of {number(document['max_connections'])} connections",
+        f"{number(totals['connections'])} of {number(document['max_connections'])} clients",
         f"{number(totals['accepted'])} accepted",
         f"{rate(rates['messages'])} msgs/s",
         f"in {amount(rates['bytes_in'])}/s",
@@ -109,10 +123,10 @@ def _traffic(document: StatusDocument) -> Line:
     ]
     if totals["refused"]:
         parts.append(f"{number(totals['refused'])} refused")
-    if recycled := sum(document.get("recycled", {}).values()):
+    if recycled := sum(document["recycled"].values()):
         parts.append(f"{number(recycled)} recycled")
     parts += limit_words.counts(document)
     shown = line("  ".join(parts))
     if totals["hook_errors"]:
-        shown += line("  ", (f"{number(totals['hook_errors'])} hook errors", "red"))
+        shown += line("  ", (f"{number(totals['hook_errors'])} hook errors", FAULT))
     return shown

@@ -1,33 +1,38 @@
-"""The table of the listening sockets, with the state of their accept queues."""
+"""The table of the addresses, with the state of their accept queues."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from reactorhost.dashboard.text.alarm_limits import fill_style, fullest_fill
 from reactorhost.dashboard.text.grid import Cell, Field, grid
 from reactorhost.dashboard.text.line import Line
 from reactorhost.dashboard.text.quantities import UNKNOWN, number, whole
+from reactorhost.dashboard.text.styles import WARN
 from reactorhost.ipc.status import ListenerStatus
-
-_FIELDS: Sequence[Field[ListenerStatus]] = (
-    Field("LISTENER", 32, lambda listener: listener["address"], left=True),
-    Field("SLOT", 4, lambda listener: _slot(listener["slot"])),
-    Field("QUEUE", 6, lambda listener: whole(listener["depth"])),
-    Field("LIMIT", 6, lambda listener: whole(listener["limit"]), from_width=60),
-    Field("DROPPED", 7, lambda listener: _dropped(listener["dropped"]), from_width=60),
-    Field("SERVICE", 12, lambda listener: listener["service"], left=True, from_width=75),
-)
 
 
 def listener_table(listeners: Sequence[ListenerStatus], width: int) -> list[Line]:
-    """Return the headings and a line for every listening socket."""
+    """Return the headings and a line for every address."""
     return grid(_FIELDS, listeners, width)
 
 
-def _slot(slot: int | None) -> Cell:
-    # With a style of its own: a plain 0 would be dimmed like a count of nothing.
-    return UNKNOWN if slot is None else (str(slot), "")
+def _fullest(listener: ListenerStatus) -> Cell:
+    slot, depth = listener["fullest_slot"], listener["fullest_depth"]
+    if slot is None or depth is None:
+        return UNKNOWN
+    return (f"{number(depth)} (slot {slot})", fill_style(fullest_fill(listener))) if depth else "0"
 
 
 def _dropped(count: int | None) -> Cell:
-    return (number(count), "yellow") if count else whole(count)
+    return (number(count), WARN) if count else whole(count)
+
+
+_FIELDS: Sequence[Field[ListenerStatus]] = (
+    Field("LISTENER", 32, lambda listener: listener["address"], left=True),
+    Field("QUEUE", 6, lambda listener: whole(listener["depth"])),
+    Field("LIMIT", 7, lambda listener: whole(listener["limit"]), from_width=60),
+    Field("FULLEST", 15, _fullest, from_width=96),
+    Field("DROPPED", 7, lambda listener: _dropped(listener["dropped"]), from_width=60),
+    Field("SERVICE", 12, lambda listener: listener["service"], left=True, from_width=75),
+)

@@ -6,11 +6,19 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from reactorhost.dashboard.model.snapshot import Snapshot
-from reactorhost.dashboard.model.view import View
+from reactorhost.dashboard.model.view import Page, ProcessKey, View
 from reactorhost.dashboard.tables.columns import BY_NAME, Values
-from reactorhost.dashboard.text.quantities import duration
+from reactorhost.dashboard.text import silence_words
+from reactorhost.dashboard.text.quantities import duration, whole_seconds
+from reactorhost.ipc.boot_place import BootPlace
+from reactorhost.ipc.hold_reason import HoldReason
 from reactorhost.ipc.status import MasterStatus, SlotStatus, StatusDocument, WorkerStatus
+
+_LONG_STEP_SECONDS = 3.0
+"""A boot that is as fast as usual needs no note."""
+
+# The states of a worker or a slot that serves no clients and should, without the time that may follow the word.
+_ILL = ("silent", "stuck", "backoff")
 
 
 class RowKind(Enum):
@@ -24,7 +32,7 @@ class RowKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row; `note` is a text in place of values."""
+    """One row; `note` is a sentence about what is wrong."""
 
     kind: RowKind
     pid: int | None
@@ -32,17 +40,34 @@ class Row:
     values: Values
     note: str = ""
 
+    @property
+    def condition(self) -> str:
+        """The state without the time that it has lasted."""
+        return self.state.partition(" ")[0]
+
+    @property
+    def is_ill(self) -> bool:
+        """Whether it serves no clients and should."""
+        return self.condition in _ILL
+
+    @property
+    def key(self) -> ProcessKey:
+        """What identifies the row from one document to the next."""
+        slot = self.values.get("slot")
+        return ProcessKey(None if slot is None else int(slot), self.pid)
+
 
 def total(document: StatusDocument) -> Row:
     """Return the row of totals.
 
     The total of RSS is the sum of the proportional sizes: in a sum of RSS, shared pages would count once per process.
+    There is none if one size is not known: a master may not read that of workers of another user.
     """
     master, workers = document["master"], document["workers"]
-    memory = _sum([master["pss_bytes"], *(worker["pss_bytes"] for worker in workers)])
+    memory = _sum_of_all([master["pss_bytes"], *(worker["pss_bytes"] for worker in workers)])
     lags = [master["lag_max_seconds"], *(worker["lag_max_seconds"] for worker in workers)]
     values: dict[str, float | None] = {
-        "conns": document["totals"]["connections"],
+        "clients": document["totals"]["connections"],
         **_traffic(document),
         "lag": max((lag for lag in lags if lag is not None), default=None),
         "cpu": _sum([master["cpu_percent"], *(worker["cpu_percent"] for worker in workers)]),
@@ -50,7 +75,8 @@ def total(document: StatusDocument) -> Row:
         "pss": memory,
         "restarts": sum(slot["restarts"] for slot in document["slots"]),
     }
-    return Row(RowKind.TOTAL, None, "", values)
+    silent = sum(silence_words.seconds_of(worker) is not None for worker in workers)
+    return Row(RowKind.TOTAL, None, f"{silent} silent" if silent else "", values)
 
 
 def master(document: StatusDocument) -> Row:
@@ -64,13 +90,23 @@ def master(document: StatusDocument) -> Row:
 
 
 def worker_rows(document: StatusDocument, view: View) -> list[Row]:
-    """Return the rows of the workers and of slots without a worker, filtered and sorted by the view."""
+    """Return the rows of the workers and of slots without a worker, filtered and sorted by the view.
+
+    Without a sort column they are in the order of the slots, after the ill ones: these are then on a screen that has no
+    room for all.
+    """
+    table, service = view.table_of(Page.WORKERS), view.focus.service
     rows = [_worker(worker) for worker in document["workers"]]
     rows += [_slot(slot, document) for slot in document["slots"] if slot["state"] in ("backoff", "leaving")]
-    if view.filter:
-        wanted = view.filter.casefold()
+    if service is not None:
+        # The first slots serve a service that has fewer workers than the host.
+        served = next((each["workers"] for each in document["services"] if each["name"] == service), 0)
+        rows = [row for row in rows if (row.key.slot or 0) < served]
+    if table.filter:
+        wanted = table.filter.casefold()
         rows = [row for row in rows if wanted in _searched(row)]
-    return sorted_rows(rows, view.sort, inverted=view.inverted)
+    rows = sorted_rows(rows, table.sort or "slot", inverted=table.inverted)
+    return rows if table.sort else sorted(rows, key=lambda row: not row.is_ill)
 
 
 def sorted_rows(rows: Iterable[Row], name: str, *, inverted: bool) -> list[Row]:
@@ -85,27 +121,9 @@ def sorted_rows(rows: Iterable[Row], name: str, *, inverted: bool) -> list[Row]:
     return known + unknown
 
 
-def current(snapshot: Snapshot, view: View) -> int | None:
-    """Return the selected process id: that of the selected worker, or of its successor in the slot."""
-    pids = [worker["pid"] for worker in snapshot.body["workers"]]
-    if view.selected in pids or view.selected == snapshot.body["master"]["pid"]:
-        return view.selected
-    if view.slot is None:
-        return None
-    # A reload replaces the selected worker: the newest one of its slot is selected in its place.
-    successors = [worker["pid"] for worker in snapshot.body["workers"] if worker["slot"] == view.slot]
-    return successors[-1] if successors else None
-
-
-def selectable(snapshot: Snapshot, view: View) -> Sequence[int]:
-    """Return the process ids that can be selected, in the order of the screen."""
-    rows = worker_rows(snapshot.body, view)
-    return [snapshot.body["master"]["pid"], *(row.pid for row in rows if row.pid is not None)]
-
-
 def uses_bus(document: StatusDocument) -> bool:
-    """Return whether a plugin has used the bus; a host of an earlier version has none."""
-    return document.get("bus") is not None
+    """Return whether a plugin has used the bus."""
+    return document["bus"] is not None
 
 
 def _worker(worker: WorkerStatus) -> Row:
@@ -114,15 +132,27 @@ def _worker(worker: WorkerStatus) -> Row:
         "slot": worker["slot"],
         "gen": worker["generation"],
         "up": worker["uptime_seconds"],
-        "conns": worker["connections"],
+        "clients": worker["connections"],
         **_traffic(worker),
+        "busy": worker["busy_percent"],
         "restarts": worker["restarts"],
     }
     state = worker["state"]
     if state == "ready":
-        # A recording of an earlier version does not say which one leads.
-        state = "full" if worker["full"] else "leader" if worker.get("leader") else state
-    return Row(RowKind.WORKER, worker["pid"], state, values)
+        state = "full" if worker["full"] else "leader" if worker["leader"] else state
+    silent, notes = silence_words.seconds_of(worker), []
+    if silent is not None:
+        # What it does while it drains is worth less than that it does not turn.
+        notes = [] if worker["state"] == "ready" else [worker["state"]]
+        state = f"silent {whole_seconds(silent)}"
+    if silent is not None or worker["state"] == "stuck":
+        notes += filter(None, [silence_words.where(worker)])
+    boot = worker["boot"]
+    if boot is not None and boot["seconds"] >= _LONG_STEP_SECONDS:
+        notes.append(f"{BootPlace(boot['step'], boot['plugin'], 0.0)} for {whole_seconds(boot['seconds'])}")
+    # A recording may be of an earlier version.
+    notes += [str(HoldReason(hold["plugin"], hold["reason"])) for hold in worker.get("holds", ())]
+    return Row(RowKind.WORKER, worker["pid"], state, values, ", ".join(notes))
 
 
 def _slot(slot: SlotStatus, document: StatusDocument) -> Row:
@@ -133,8 +163,8 @@ def _slot(slot: SlotStatus, document: StatusDocument) -> Row:
         notes.append(f"served by {slot['adopted_by']}")
         if waiting := _not_adopted(slot, document):
             notes.append(f"clients of {' and '.join(waiting)} wait")
-    if slot["last_exit"] and slot["state"] == "backoff":
-        notes.append(f"last: {slot['last_exit']}")
+    if slot["state"] == "backoff" and (reason := slot["reason"] or slot["last_exit"]):
+        notes.append(f"last: {reason}")
     values = {"slot": slot["slot"], "restarts": slot["restarts"]}
     return Row(RowKind.SLOT, None, slot["state"], values, ", ".join(notes))
 
@@ -143,9 +173,7 @@ def _not_adopted(slot: SlotStatus, document: StatusDocument) -> list[str]:
     """Return the services of a slot that the worker that has adopted it may not serve."""
     adopters = (worker["slot"] for worker in document["workers"] if worker["pid"] == slot["adopted_by"])
     adopter = next(adopters, slot["slot"])
-    # A recording of an earlier version has no numbers: every worker served all services.
-    numbers = [(service["name"], service.get("workers", adopter + 1)) for service in document["services"]]
-    return [name for name, workers in numbers if slot["slot"] < workers <= adopter]
+    return [each["name"] for each in document["services"] if slot["slot"] < each["workers"] <= adopter]
 
 
 def _process(process: MasterStatus | WorkerStatus) -> dict[str, float | None]:
@@ -159,7 +187,7 @@ def _process(process: MasterStatus | WorkerStatus) -> dict[str, float | None]:
 
 
 def _traffic(of: StatusDocument | WorkerStatus) -> dict[str, float | None]:
-    rates, latency, bus = of["rates"], of["latency"], of.get("bus")
+    rates, latency, bus = of["rates"], of["latency"], of["bus"]
     return {
         "bus": bus["in_per_second"] + bus["out_per_second"] if bus else None,
         "dropped": bus["dropped_per_second"] if bus else None,
@@ -180,6 +208,12 @@ def _sum(values: Iterable[float | None]) -> float | None:
     """Return the sum of the known values, None if there are none."""
     known = [value for value in values if value is not None]
     return sum(known) if known else None
+
+
+def _sum_of_all(values: Sequence[float | None]) -> float | None:
+    """Return the sum of the values, None if one is unknown."""
+    known = [value for value in values if value is not None]
+    return sum(known) if len(known) == len(values) else None
 
 
 def _searched(row: Row) -> str:

@@ -1,154 +1,113 @@
-"""The worker table: a tree in the first column, values in columns of fixed width, colour for unusual values only."""
+"""The worker table: a tree in the first column, and as many rows as fit; notes that are too long wrap."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Sequence
 
 from reactorhost.dashboard.model.snapshot import Snapshot
-from reactorhost.dashboard.model.view import View
-from reactorhost.dashboard.tables.columns import Column, columns_named, fitting
-from reactorhost.dashboard.tables.rows import Row, RowKind, current, master, total, uses_bus, worker_rows
-from reactorhost.dashboard.text.line import Line, Piece, aligned, cut, line, padded, with_style
-from reactorhost.dashboard.text.quantities import UNKNOWN
+from reactorhost.dashboard.model.view import Page, View
+from reactorhost.dashboard.tables.process_selection import selected_row
+from reactorhost.dashboard.tables.row_window import hidden, row_lines, window
+from reactorhost.dashboard.tables.rows import Row, master, total, worker_rows
+from reactorhost.dashboard.tables.worker_layout import Layout, layout_of
+from reactorhost.dashboard.tables.worker_row import drawn, headings, note_in_line, note_lines, start_of_note, trend_of
+from reactorhost.dashboard.text.line import EMPTY, Line, Piece, padded
+from reactorhost.dashboard.text.styles import ALARM
 from reactorhost.printable import printable
 
-STATE_STYLES: Mapping[str, str] = {
-    "starting": "cyan",
-    "full": "yellow",
-    "draining": "yellow",
-    "stopping": "yellow",
-    "leaving": "yellow",
-    "stuck": "bold red",
-    "backoff": "bold red",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class _Layout:
-    """The columns that fit, and the gap between them."""
-
-    columns: tuple[Column, ...]
-    gap: int
-    width: int
+_GUIDES = ("├─ ", "└─ ")
+_GUIDES_BELOW = ("│  ", "   ")
+# The lines of a note, where there is room for all rows.
+_MOST_NOTE_LINES = 4
+# Headings, total and master.
+_FIXED_LINES = 3
+# With less room than this for the workers, the total and the master are left out.
+_LEAST_ROOM = 3
 
 
 def worker_table(snapshot: Snapshot, view: View, width: int, height: int) -> list[Line]:
     """Return at most `height` lines: headings, totals, the master, and as many workers as fit."""
-    layout = _Layout(*fitting(columns_named(view.columns, bus=uses_bus(snapshot.body)), width), width)
     rows = worker_rows(snapshot.body, view)
-    selected = current(snapshot, view)
-    guides = ("├─ ", "└─ ") if view.tree else ("", "")
-    start, stop = _window([row.pid for row in rows], selected, max(height - 3, 0))
-    shown = [(total(snapshot.body), ""), (master(snapshot.body), "")]
-    shown += [(rows[at], guides[at == len(rows) - 1]) for at in range(start, min(stop, len(rows)))]
-    lines = [_headings(layout, view), *(_drawn(row, guide, layout, selected) for row, guide in shown)]
-    if start > 0 or stop < len(rows):
-        lines.append(_hidden(start, len(rows) - stop, width))
-    # On a screen of one or two rows not even the first three lines fit.
+    layout = layout_of(snapshot, view, [*rows, master(snapshot.body)], width)
+    selected = selected_row(snapshot, view)
+    keys = [row.key for row in rows]
+    heights, top = _heights(rows, layout), master(snapshot.body)
+    is_short = height - _FIXED_LINES < min(sum(heights), _LEAST_ROOM)
+    above = [] if is_short else [drawn(total(snapshot.body), "", layout)]
+    if not is_short or top.key == selected:
+        above += _block(snapshot, top, ("", ""), layout, 1, is_selected=top.key == selected)
+    room = max(height - 1 - len(above), 0)
+    if sum(heights) > room:
+        # With little room, a further row says more than the note of one.
+        heights = [2 if row.note and not note_in_line(row, layout) and not is_short else 1 for row in rows]
+        if selected in keys:
+            at = keys.index(selected)
+            heights[at] = min(_height(rows[at], layout), max(room - 1, 1))
+    start, stop = window(keys, selected, room, heights)
+    lines = [headings(layout, view.table_of(Page.WORKERS)), *above]
+    for number in range(start, stop):
+        is_last = number == len(rows) - 1
+        guides = (_GUIDES[is_last], _GUIDES_BELOW[is_last]) if layout.tree else ("", "")
+        row = rows[number]
+        lines += _block(snapshot, row, guides, layout, heights[number], is_selected=row.key == selected)
+    if stop - start < len(rows):
+        lines.append(hidden(start, len(rows) - stop, width, _condition([*rows[:start], *rows[stop:]])))
     return lines[: max(height, 0)]
 
 
-def needed_height(snapshot: Snapshot, view: View) -> int:
+def ill_height(snapshot: Snapshot, view: View) -> int:
+    """Return the least number of lines with all workers that serve no clients and should; 0 if there are none.
+
+    Of an order that was chosen they are not the first, and no number of lines shows them for certain.
+    """
+    if view.table_of(Page.WORKERS).sort:
+        return 0
+    rows = [row for row in worker_rows(snapshot.body, view) if row.is_ill]
+    # Each with one line of its note, and the line that counts the others.
+    return _FIXED_LINES + 2 * len(rows) + 1 if rows else 0
+
+
+def needed_height(snapshot: Snapshot, view: View, width: int) -> int:
     """Return the number of lines of the whole table."""
-    return 3 + len(worker_rows(snapshot.body, view))
+    rows = worker_rows(snapshot.body, view)
+    return _FIXED_LINES + sum(_heights(rows, layout_of(snapshot, view, [*rows, master(snapshot.body)], width)))
 
 
-def _window(pids: Sequence[int | None], selected: int | None, room: int) -> tuple[int, int]:
-    """Return the range of rows to draw. The selected row stays in the middle while the others scroll."""
-    if len(pids) <= room:
-        return 0, len(pids)
-    # One row less: the last line counts the rows that are not shown.
-    room = max(room - 1, 0)
-    at = pids.index(selected) if selected is not None and selected in pids else 0
-    start = max(0, min(at - room // 2, len(pids) - room))
-    return start, start + room
+def _heights(rows: Sequence[Row], layout: Layout) -> list[int]:
+    return [_height(row, layout) for row in rows]
 
 
-def _hidden(above: int, below: int, width: int) -> Line:
-    parts = [f"{above} above"] if above else []
-    parts += [f"{below} more"] if below else []
-    return cut(line((f"   … {', '.join(parts)}", "dim")), width)
+def _height(row: Row, layout: Layout) -> int:
+    if not row.note:
+        return 1
+    lines = len(note_lines(row, layout, _MOST_NOTE_LINES))
+    return max(lines, 1) if note_in_line(row, layout) else 1 + lines
 
 
-def _headings(layout: _Layout, view: View) -> Line:
+def _block(
+    snapshot: Snapshot, row: Row, guides: tuple[str, str], layout: Layout, height: int, *, is_selected: bool
+) -> list[Line]:
+    """Return the lines of a row: the row itself, and the rest of its note below it."""
+    first = drawn(row, guides[0], layout)
+    notes = note_lines(row, layout, height if note_in_line(row, layout) else height - 1)
+    if note_in_line(row, layout):
+        first = (*padded(first, start_of_note(row, layout)), *(notes.pop(0) if notes else EMPTY))
+    elif trend := trend_of(snapshot, row, layout):
+        first = (*padded(first, layout.used), (" " * layout.gap, ""), trend)
+    below = (guides[1] + " " * (start_of_note(row, layout) - len(guides[1])), "dim")
+    lines = [first, *((below, *note) for note in notes)]
+    return row_lines(lines, row.key, layout.width, is_selected=is_selected)
+
+
+def _condition(rows: Sequence[Row]) -> list[Piece]:
+    """Return how the rows are that are not shown: `, all ready`, or how many are in which state."""
+    counts = Counter("ready" if row.condition == "leader" else row.condition for row in rows)
+    if set(counts) == {"ready"}:
+        return [(", all ready", "dim")]
     pieces: list[Piece] = []
-    spare = layout.width - sum(column.width for column in layout.columns) - layout.gap * (len(layout.columns) - 1)
-    gap = 0
-    for column in layout.columns:
-        text, style, after = column.heading, "dim", layout.gap
-        is_last = column is layout.columns[-1]
-        if column.name == view.sort:
-            text, style = text + ("▲" if view.inverted else "▼"), "bold"
-        room = column.width
-        if len(text) > room or (column.name == view.sort and not column.left and (not is_last or spare > 0)):
-            # The sort mark stands in the gap after the column, so that the heading stays above its values.
-            room, after = room + 1, after - 1
-            if is_last and spare < 1:
-                # No gap after the last column of a full line: the mark takes a cell of the gap before.
-                gap, room = gap - 1, column.width + 1
-        pieces.append((" " * gap, ""))
-        pieces.append((text.ljust(room) if column.left else text.rjust(room), style))
-        gap = after
-    return cut(tuple(piece for piece in pieces if piece[0]), layout.width)
-
-
-def _drawn(row: Row, guide: str, layout: _Layout, selected: int | None) -> Line:
-    pieces: list[Piece] = []
-    used = 0
-    for column in layout.columns:
-        if used:
-            pieces.append((" " * layout.gap, ""))
-            used += layout.gap
-        pieces += _cell(row, column, guide)
-        used += column.width
-        if row.note and column.name == "state":
-            # A slot without a worker has no values: its note takes the rest of the line.
-            pieces.append(("  " + printable(row.note), "red"))
-            break
-    drawn = cut(_merged(pieces), layout.width)
-    is_selected = row.pid is not None and row.pid == selected
-    return with_style(padded(drawn, layout.width), "reverse") if is_selected else drawn
-
-
-def _cell(row: Row, column: Column, guide: str) -> list[Piece]:
-    if column.name == "pid":
-        return _process(row, column, guide)
-    if column.name == "state":
-        return [(aligned(printable(row.state), column.width, left=True), STATE_STYLES.get(row.state, ""))]
-    if row.kind is RowKind.TOTAL and column.name in ("slot", "gen", "up"):
-        return [(" " * column.width, "")]
-    value = row.values.get(column.name)
-    text = column.show(value)
-    return [(text.rjust(column.width), _style(row, column, value, text))]
-
-
-def _process(row: Row, column: Column, guide: str) -> list[Piece]:
-    if row.kind is RowKind.TOTAL:
-        return [("total".ljust(column.width), "bold")]
-    pid = UNKNOWN if row.pid is None else str(row.pid)
-    style = "bold" if row.kind is RowKind.MASTER else ""
-    return [(guide, "dim"), (pid.ljust(column.width - len(guide)), style)]
-
-
-def _style(row: Row, column: Column, value: float | None, text: str) -> str:
-    if text == UNKNOWN or (text == "0" and column.name != "slot"):
-        return "dim"
-    # The total of CPU% has no limit to compare with: it depends on the number of processors.
-    if value is not None and not (row.kind is RowKind.TOTAL and column.name == "cpu"):
-        if column.alarm is not None and value >= column.alarm:
-            return "bold red"
-        if column.warn is not None and value >= column.warn:
-            return "yellow"
-    return "bold" if row.kind is RowKind.TOTAL else ""
-
-
-def _merged(pieces: list[Piece]) -> Line:
-    """Join neighbouring pieces of one style, so that fewer escape sequences are written."""
-    merged: list[Piece] = []
-    for text, style in pieces:
-        if merged and merged[-1][1] == style:
-            merged[-1] = (merged[-1][0] + text, style)
-        elif text:
-            merged.append((text, style))
-    return tuple(merged)
+    ill = {row.condition for row in rows if row.is_ill}
+    for state, count in sorted(counts.items(), key=lambda each: (each[0] not in ill, each[0] == "ready", each[0])):
+        pieces.append((": " if not pieces else ", ", "dim"))
+        pieces.append((f"{count} {printable(state)}", ALARM if state in ill else ""))
+    return pieces

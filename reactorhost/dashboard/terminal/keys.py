@@ -1,4 +1,4 @@
-"""Names of the keys in the bytes that a terminal sends.
+"""Names of the keys, and clicks of the mouse, in the bytes that a terminal sends.
 
 An escape sequence may arrive in several reads, and its first byte is also what the Esc key sends. Only time tells them
 apart: `parse` returns an unfinished sequence as the rest, and the caller passes it to `flush` if nothing follows soon.
@@ -7,6 +7,7 @@ apart: `parse` returns an unfinished sequence as the rest, and the caller passes
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
 # What follows `ESC [` or `ESC O`: terminals send the first form in normal mode and the second in application mode, and
 # for Home, End and F1 there are further codes, of rxvt, the Linux console and others.
@@ -40,19 +41,35 @@ _CONTROLS = {
     0x20: "space",
     0x7F: "backspace",
 }
-# ECMA-48: CSI, parameter bytes, intermediate bytes, one final byte; or SS3 and one character.
-_SEQUENCE = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|O[ -~])")
-_UNFINISHED = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*|O)?\Z")
+# ECMA-48: CSI, parameter bytes, intermediate bytes, one final byte; or SS3 and one character. Before them a click as a
+# terminal without SGR 1006 sends it: its three bytes would otherwise be read as keys.
+_SEQUENCE = re.compile(rb"\x1b(?:\[M[ -\xff]{3}|\[[0-?]*[ -/]*[@-~]|O[ -~])")
+_UNFINISHED = re.compile(rb"\x1b(?:\[M[ -\xff]{0,2}|\[[0-?]*[ -/]*|O)?\Z")
+# SGR 1006: buttons and modifiers as bits, column, row, and M for a press or m for a release.
+_MOUSE = re.compile(rb"\x1b\[<(\d+);(\d+);(\d+)([Mm])")
+_MODIFIERS = 4 | 8 | 16
+_WHEEL = {64: "wheel up", 65: "wheel down"}
 # A longer one is noise: waiting for its end would block the keyboard.
 _LONGEST_SEQUENCE = 32
 
 
-def parse(data: bytes) -> tuple[list[str], bytes]:
+class Click(NamedTuple):
+    """A press of the left button of the mouse; the first cell of the screen is (0, 0)."""
+
+    column: int
+    row: int
+
+
+KeyName = str | Click
+
+
+def parse(data: bytes) -> tuple[list[KeyName], bytes]:
     """Return the names of the keys, and the bytes at the end that may be the start of another key.
 
     A character is its own name.
     """
-    keys: list[str] = []
+    keys: list[KeyName] = []
+    key: KeyName
     while data:
         if data[0] == 0x1B:
             if _UNFINISHED.match(data) and len(data) < _LONGEST_SEQUENCE:
@@ -75,19 +92,27 @@ def parse(data: bytes) -> tuple[list[str], bytes]:
     return keys, b""
 
 
-def flush(rest: bytes) -> list[str]:
+def flush(rest: bytes) -> list[KeyName]:
     """Return the names of the keys in an unfinished sequence that nothing followed."""
     # `ESC [` alone is Alt with a bracket, which the terminal sends in the same way: Esc, then the bracket.
-    keys = ["esc"] if rest[:1] == b"\x1b" else []
+    keys: list[KeyName] = ["esc"] if rest[:1] == b"\x1b" else []
     return keys + parse(rest[1:])[0]
 
 
-def _escape(data: bytes) -> tuple[str, int]:
+def _escape(data: bytes) -> tuple[KeyName, int]:
     sequence = _SEQUENCE.match(data)
     if sequence is None:
         # Esc followed by another key, or Alt with a key, which looks the same.
         return "esc", 1
-    return _NAMES.get(sequence[0][2:], ""), len(sequence[0])
+    mouse = _MOUSE.fullmatch(sequence[0])
+    return (_NAMES.get(sequence[0][2:], "") if mouse is None else _mouse(mouse)), len(sequence[0])
+
+
+def _mouse(event: re.Match[bytes]) -> KeyName:
+    button = int(event[1]) & ~_MODIFIERS
+    if button == 0 and event[4] == b"M":
+        return Click(int(event[2]) - 1, int(event[3]) - 1)
+    return _WHEEL.get(button, "")
 
 
 def _character(data: bytes) -> tuple[str, int]:

@@ -11,16 +11,21 @@ from rich.console import COLOR_SYSTEMS, Console, RenderableType
 
 from reactorhost.dashboard.text.line import Line, as_text
 
-_PIPE_COLUMNS = 240
 _WIDEST = 100_000
+"""What is printed to a file or a pipe is as wide as it is: a program that reads it needs all of it."""
+
+_NARROWEST_TABLE = 80
+"""In less, the cells of a table would be folded to two or three characters. The terminal breaks its lines instead."""
 
 
 def print_renderable(renderable: RenderableType) -> None:
     """Print a renderable of rich to standard output, in a file or pipe as wide as it is."""
     console = _console("auto")
     if not _is_terminal():
-        console.width = _WIDEST
-        console.width = max(_PIPE_COLUMNS, console.measure(renderable).maximum)
+        # A table is filled with spaces up to the width.
+        console.width = console.measure(renderable).maximum
+    else:
+        console.width = max(console.width, _NARROWEST_TABLE)
     console.print(renderable)
 
 
@@ -44,7 +49,7 @@ def _console(color: str) -> Console:
     return Console(
         highlight=False,
         soft_wrap=False,
-        width=None if terminal else _PIPE_COLUMNS,
+        width=None if terminal else _WIDEST,
         force_terminal={"auto": None, "always": True, "never": terminal}[color],
         no_color={"auto": None, "always": False, "never": True}[color],
         color_system="standard" if color == "always" else "auto",

@@ -20,6 +20,9 @@ _ENTER = b"\x1b[?1049h\x1b[?25l\x1b[?7l\x1b[2J"
 # Set back one by one: what `?1049l` restores beside the position of the cursor differs between terminals. It comes
 # last, so that the cursor is visible as soon as the shell's screen is.
 _LEAVE = b"\x1b[0m\x1b[?7h\x1b[?25h\x1b[?1049l"
+# Clicks and the wheel (1000), as numbers in decimal (1006): the older form ends at column 223.
+_MOUSE_ON = b"\x1b[?1006h\x1b[?1000h"
+_MOUSE_OFF = b"\x1b[?1000l\x1b[?1006l"
 _DEFAULT_SIZE = Size(80, 24)
 # Indexes into the list of termios.tcgetattr.
 _LOCAL_FLAGS = 3
@@ -32,10 +35,12 @@ class Terminal:
     Args:
         keyboard: the descriptor to read keys from.
         screen: the descriptor to draw on.
+        mouse: whether clicks and the wheel are reported; the terminal then selects text only with Shift.
     """
 
-    def __init__(self, keyboard: int, screen: int) -> None:
+    def __init__(self, keyboard: int, screen: int, *, mouse: bool = False) -> None:
         self.keyboard = keyboard
+        self._mouse = mouse
         self._screen = screen
         self._before: list[Any] | None = None
 
@@ -59,7 +64,7 @@ class Terminal:
         attributes[_CONTROL_CHARACTERS][termios.VMIN] = 1
         attributes[_CONTROL_CHARACTERS][termios.VTIME] = 0
         self._set_modes(attributes)
-        self.write(_ENTER)
+        self.write(_ENTER + _MOUSE_ON if self._mouse else _ENTER)
 
     def leave(self) -> None:
         """Restore the screen and the modes."""
@@ -69,7 +74,7 @@ class Terminal:
         # Two separate attempts: the modes are restored even if the screen cannot be written. On a terminal that was
         # hung up both fail, and neither is needed.
         with contextlib.suppress(OSError):
-            self.write(_LEAVE)
+            self.write(_MOUSE_OFF + _LEAVE if self._mouse else _LEAVE)
         with contextlib.suppress(OSError):
             self._set_modes(before)
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from reactorhost.dashboard.text.line import Line, Piece, line
 from reactorhost.dashboard.text.quantities import counted, number, rate
+from reactorhost.dashboard.text.styles import ALARM, FAULT, WARN
 from reactorhost.ipc.status import BackendStatus, BusStatus
 
-_BACKEND_STYLES = {"down": "bold red", "connecting": "yellow"}
+_BACKEND_STYLES = {"down": ALARM, "connecting": WARN}
 
 
 def bus_line(bus: BusStatus) -> Line:
@@ -19,7 +20,7 @@ def bus_line(bus: BusStatus) -> Line:
     ]
     shown = line("  ".join(parts))
     if bus["dropped"]:
-        shown += line("  ", (f"{number(bus['dropped'])} dropped", "red"))
+        shown += line("  ", (f"{number(bus['dropped'])} dropped", FAULT))
     if bus["backend"] is not None:
         shown += line("  ", backend(bus["backend"]))
         if bus["backend"]["reason"]:

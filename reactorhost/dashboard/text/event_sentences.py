@@ -2,34 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from reactorhost.dashboard.text.line import EMPTY, Line, cut, line
-from reactorhost.dashboard.text.quantities import amount, clock, counted, duration, number
+from reactorhost.dashboard.text.quantities import amount, counted, duration, number, numbers
+from reactorhost.ipc.stall import place
 from reactorhost.ipc.status import EventStatus
 
 Fields = Mapping[str, Any]
 
-_LEVEL_STYLES = {"error": "red", "critical": "bold red", "warning": "yellow"}
-
-
-def event_section(events: Sequence[EventStatus], width: int) -> list[Line]:
-    """Return an empty line, a heading and a line for every event; no lines without events."""
-    if not events:
-        return []
-    return [EMPTY, line(("EVENTS", "dim")), *(event_line(event, width) for event in events)]
-
-
-def event_line(event: EventStatus, width: int) -> Line:
-    """Return the time and the sentence of an event, coloured by its level."""
-    style = _LEVEL_STYLES.get(event["level"], "")
-    return cut(line((clock(event["time"]), "dim"), " ", (sentence(event), style)), width)
+# A number of the newest of several workers would be taken for that of all.
+_OF_ONE_WORKER = frozenset({"pid", "connections", "restarts", "rss_peak_bytes"})
 
 
 def sentence(event: EventStatus) -> str:
-    """Return a sentence for an event; an unknown event is returned in the form of the log, `name key=value`."""
-    fields = event["fields"]
+    """Return a sentence for an event; an unknown event is returned in the form of the log, `name key=value`.
+
+    Of an event with repeats it is about the newest; it names all workers if they are several.
+    """
+    fields: Fields = event["fields"]
+    if len(event["slots"]) > 1:
+        fields = {**{key: value for key, value in fields.items() if key not in _OF_ONE_WORKER}, "slots": event["slots"]}
     template = _SENTENCES.get(event["event"])
     if template is not None:
         try:
@@ -37,14 +30,20 @@ def sentence(event: EventStatus) -> str:
         except (KeyError, TypeError, ValueError):
             # The host, or the recording, is of another version and has other fields: fall back to the log's form.
             pass
-    return " ".join([event["event"], *(f"{key}={value}" for key, value in fields.items())])
+    return " ".join([event["event"], *(f"{key}={value}" for key, value in event["fields"].items())])
 
 
 def _worker(fields: Fields) -> str:
+    if "slots" in fields:
+        return f"workers {numbers(fields['slots'])}"
     slot, pid = fields.get("slot"), fields.get("pid")
     if slot is None:
         return "a worker" if pid is None else f"worker with pid {pid}"
     return f"worker {slot}" if pid is None else f"worker {slot} (pid {pid})"
+
+
+def _slot(fields: Fields) -> str:
+    return f"slots {numbers(fields['slots'])}" if "slots" in fields else f"slot {fields['slot']}"
 
 
 def _open(fields: Fields) -> str:
@@ -63,13 +62,26 @@ def _stopping(fields: Fields) -> str:
 
 def _draining(fields: Fields) -> str:
     generation = f", generation {fields['generation']}" if "generation" in fields else ""
-    return f"{_worker(fields)} draining{generation}: {_open(fields)}, at most {duration(float(fields['seconds']))}"
+    still = f": {_open(fields)}" if "connections" in fields else ""
+    return f"{_worker(fields)} draining{generation}{still}, at most {duration(float(fields['seconds']))}"
 
 
 def _crashed(fields: Fields) -> str:
     lost = f", {_open(fields)}" if fields.get("connections") else ""
     peak = f", peak RSS {amount(float(fields['rss_peak_bytes']))}" if fields.get("rss_peak_bytes") else ""
-    return f"{_worker(fields)} crashed: {fields['how']}{lost}{peak}; restart {fields['restarts']}"
+    restart = f"; restart {fields['restarts']}" if "restarts" in fields else ""
+    return f"{_worker(fields)} crashed{_place(fields)}: {fields['how']}{lost}{peak}{restart}"
+
+
+def _place(fields: Fields) -> str:
+    if "where" not in fields:
+        return ""
+    return f" in {place(fields['plugin'], fields['hook'], fields['where'], fields.get('peer'))}"
+
+
+def _paused(fields: Fields) -> str:
+    still = f", {_open(fields)}" if "connections" in fields else ""
+    return f"{_worker(fields)} paused accepting: {fields['reason']}{still}"
 
 
 def _not_booted(fields: Fields) -> str:
@@ -93,7 +105,17 @@ def _hook_failed(fields: Fields) -> str:
     where = f"{_worker(fields)}: " if "slot" in fields else ""
     hook = f", {fields['hook']}" if fields.get("hook") else ""
     peer = f" for {fields['peer']}" if fields.get("peer") else ""
-    return f"{where}plugin {fields['plugin']}{hook}{peer}: {fields['error']}"
+    place = f" ({fields['where']})" if fields.get("where") else ""
+    return f"{where}plugin {fields['plugin']}{hook}{peer}: {fields['error']}{place}"
+
+
+def _slow(fields: Fields) -> str:
+    hook = "" if fields["hook"] == "?" else f".{fields['hook']}"
+    return f"{_worker(fields)} held by {fields['plugin']}{hook}"
+
+
+def _client(fields: Fields) -> str:
+    return f", client {fields['peer']}" if fields.get("peer") else ""
 
 
 _SENTENCES: Mapping[str, Callable[[Fields], str]] = {
@@ -112,6 +134,8 @@ _SENTENCES: Mapping[str, Callable[[Fields], str]] = {
     "worker_starting": lambda f: f"{_worker(f)} starting, generation {f['generation']}",
     "worker_ready": lambda f: f"{_worker(f)} ready, generation {f['generation']}",
     "worker_draining": _draining,
+    "worker_held": lambda f: f"{_worker(f)} kept from leaving by {f['plugin']}: {f['reason']}",
+    "hold_abandoned": lambda f: f"{_worker(f)} left although {f['plugin']} held it: {f['reason']}",
     "leader_changed": lambda f: f"{_worker(f)} leads: {f['reason']}",
     "worker_exited": lambda f: f"{_worker(f)} exited: {f['how']}",
     "worker_crashed": _crashed,
@@ -119,15 +143,15 @@ _SENTENCES: Mapping[str, Callable[[Fields], str]] = {
         f"service {f['service']} is served by at most {_workers(f)}: plugin {f['plugin']} allows no more"
     ),
     "workers_missing": lambda f: f"only {f['ready']} of {f['wanted']} workers are ready",
-    "worker_blocked": lambda f: f"{_worker(f)} has been blocked for {f['seconds']} s",
-    "worker_unblocked": lambda f: f"{_worker(f)} is not blocked any more",
+    "worker_blocked": lambda f: f"{_worker(f)} blocked for {f['seconds']} s{_place(f)}",
+    "worker_unblocked": lambda f: f"{_worker(f)} no longer blocked",
     "worker_killed": lambda f: f"{f['signal']} sent to {_worker(f)}: {f['reason']}",
     "worker_not_booted": _not_booted,
-    "worker_not_forked": lambda f: f"cannot fork a worker for slot {f['slot']}: {f['error']}",
+    "worker_not_forked": lambda f: f"cannot fork a worker for {_slot(f)}: {f['error']}",
     "reload_started": lambda f: f"reload to generation {f['generation']} started",
     "code_changed": lambda f: f"changed on disk, needs a restart: {f['modules']}",
     "reload_finished": lambda f: f"reload to generation {f['generation']} done",
-    "reload_failed": lambda f: f"reload failed at slot {f['slot']}, the old worker stays: {f['error']}",
+    "reload_failed": lambda f: f"reload failed at {_slot(f)}, the old worker stays: {f['error']}",
     "upgrade_started": lambda f: f"upgrade: checking the installation of {f['interpreter']}",
     "upgraded": lambda f: f"the master has version {f['version']} now, {f['before']} before",
     "upgrade_failed": lambda f: f"upgrade failed, the host continues as it was: {f['error']}",
@@ -139,12 +163,17 @@ _SENTENCES: Mapping[str, Callable[[Fields], str]] = {
     "worker_recycled": lambda f: f"{_worker(f)} replaced: {_limit(f)}",
     "worker_not_recycled": lambda f: f"{_worker(f)} serves on in spite of {f['reason']}: {f['error']}",
     "action_failed": lambda f: f"an action failed ({f['action']}): {f['error']}",
-    "slot_retired": lambda f: f"slot {f['slot']} retired",
-    "slot_not_opened": lambda f: f"slot {f['slot']} cannot listen: {f['error']}",
+    "slot_retired": lambda f: f"{_slot(f)} retired",
+    "slot_not_opened": lambda f: f"{_slot(f)} cannot listen: {f['error']}",
     "steering_refused": lambda f: f"the kernel still sends connections to retiring slots ({f['slots']}): {f['hint']}",
     "adoption_failed": lambda f: f"{_worker(f)} could not adopt slot {f['for_slot']}: {f['reason']}",
-    "accepting_paused": lambda f: f"{_worker(f)} paused accepting: {f['reason']}, {_open(f)}",
+    "accepting_paused": _paused,
+    "clients_refused": lambda f: f"{_worker(f)} refuses clients: {f['reason']}",
+    "slow_hook": lambda f: f"{_slow(f)} at {f['where']}, for {duration(float(f['seconds']))} so far{_client(f)}",
+    "slow_hook_ended": lambda f: f"{_slow(f)} for {duration(float(f['seconds']))}{_client(f)}",
     "hook_failed": _hook_failed,
+    "hook_cancel_ignored": lambda f: f"{_worker(f)}: an async hook for {f['peer']} did not end when it was cancelled",
+    "stats_invalid": lambda f: f"{_worker(f)}: stats of plugin {f['plugin']} cannot be used: {f['reason']}",
     "introductions_delayed": lambda f: f"the workers cannot be connected to each other yet: {f['reason']}",
     "bus_backend_down": lambda f: f"the bus has lost the other machines: {f['reason']}",
     "bus_backend_up": lambda f: "the bus reaches the other machines again",
@@ -156,6 +185,7 @@ _SENTENCES: Mapping[str, Callable[[Fields], str]] = {
     "leftover_killed": lambda f: f"killed pid {f['pid']}, a worker of the previous master: {f['reason']}",
     "file_restored": lambda f: f"made {f['path']} again, because it was removed",
     "file_lost": lambda f: str(f["error"]),
+    "client_disconnected": lambda f: f"disconnected client {f['peer']} of service {f['service']}, as requested",
     "control_client_disconnected": lambda f: f"disconnected a control client, idle for {float(f['idle_seconds']):g} s",
     "control_refused": lambda f: f"control socket: refused pid {f['pid']} of user {f['uid']}",
     "configuration_refused": lambda f: f"configuration refused, nothing changed: {f['error']}",

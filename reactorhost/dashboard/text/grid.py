@@ -4,39 +4,103 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from reactorhost.dashboard.text.line import Line, Piece, aligned, cut
 from reactorhost.printable import printable
 
 Cell = str | Piece
-Row = TypeVar("Row")
+_Row = TypeVar("_Row")
+_GAP = 2
+
+
+class SortColumn(Protocol):
+    """A column that rows can be sorted by."""
+
+    @property
+    def name(self) -> str:
+        """What an order by it is called; empty if there is none."""
+
+    @property
+    def heading(self) -> str:
+        """The text above it."""
+
+    @property
+    def width(self) -> int:
+        """The cells of a value."""
+
+    @property
+    def left(self) -> bool:
+        """Whether values are aligned to the left."""
+
+    @property
+    def largest_first(self) -> bool:
+        """The usual direction of the order."""
+
+    @property
+    def key(self) -> str:
+        """The key that sorts by it at once."""
 
 
 @dataclass(frozen=True, slots=True)
-class Field(Generic[Row]):
-    """A column; `show` returns its cell of a row. It is shown on screens of `from_width` cells or more."""
+class Field(Generic[_Row]):
+    """A column of a grid, which can be one to sort by.
+
+    Attributes:
+        show: returns its cell of a row.
+        from_width: the least width of a screen that shows it.
+    """
 
     heading: str
     width: int
-    show: Callable[[Row], Cell]
+    show: Callable[[_Row], Cell]
     left: bool = False
     from_width: int = 0
+    name: str = ""
+    largest_first: bool = True
+    key: str = ""
 
 
-def grid(fields: Sequence[Field[Row]], rows: Sequence[Row], width: int) -> list[Line]:
-    """Return the headings and the rows; a cell that is too long is cut, the last one at the end of the line."""
+def grid(
+    fields: Sequence[Field[_Row]], rows: Sequence[_Row], width: int, *, sort: str = "", inverted: bool = False
+) -> list[Line]:
+    """Return the headings and the rows; a cell that is too long is cut, the last one at the end of the line.
+
+    The heading of the column named `sort` has a mark.
+    """
     shown = [field for field in fields if width >= field.from_width]
-    headings: list[Cell] = [(field.heading, "dim") for field in shown]
-    cells = [headings, *([field.show(row) for field in shown] for row in rows)]
-    return [_drawn(shown, each, width) for each in cells]
+    drawn = [_drawn(shown, [field.show(row) for field in shown], width) for row in rows]
+    return [cut(headings(shown, _GAP, width, sort, inverted=inverted), width), *drawn]
 
 
-def _drawn(fields: Sequence[Field[Row]], cells: Sequence[Cell], width: int) -> Line:
+def headings(columns: Sequence[SortColumn], gap: int, width: int, sort: str, *, inverted: bool) -> Line:
+    """Return the headings of columns with a gap between them, with a mark at the one that rows are sorted by."""
+    pieces: list[Piece] = []
+    has_spare = width > sum(column.width for column in columns) + gap * (len(columns) - 1)
+    before = 0
+    for column in columns:
+        text, style, room, after = column.heading, "dim", column.width, gap
+        is_sorted, is_last = bool(sort) and column.name == sort, column is columns[-1]
+        if is_sorted:
+            text, style = text + ("▲" if inverted else "▼"), "bold"
+        if len(text) > room or (is_sorted and not column.left and (not is_last or has_spare)):
+            # The mark stands in the gap after the column, so that the heading stays above its values.
+            room, after = room + 1, after - 1
+            if is_last and not has_spare:
+                # No gap after the last column of a full line: the mark takes a cell of the gap before.
+                before -= 1
+        pieces.append((" " * before, ""))
+        # The last column is open: blanks behind its heading would be cut, with a mark of the cut.
+        pieces.append((text if column.left and is_last else aligned(text, room, left=column.left), style))
+        before = after
+    return tuple(piece for piece in pieces if piece[0])
+
+
+def _drawn(fields: Sequence[Field[_Row]], cells: Sequence[Cell], width: int) -> Line:
     pieces: list[Piece] = []
     for field, cell in zip(fields, cells, strict=True):
         if pieces:
-            pieces.append(("  ", ""))
+            pieces.append((" " * _GAP, ""))
         text, style = cell if isinstance(cell, tuple) else (cell, "dim" if cell in ("-", "0") else "")
         text = printable(text)
         # The last column is not padded, and not cut to its own width: an error or an address may use the whole line.

@@ -17,6 +17,5 @@ _WORDS = {
 
 def counts(document: StatusDocument) -> list[str]:
     """Return a count in words for each limit that took effect."""
-    # Earlier versions, and recordings of them, have no such field.
-    limited = cast("dict[str, int]", document.get("limited", {}))
+    limited = cast("dict[str, int]", document["limited"])
     return [f"{number(count)} {_WORDS[name]}" for name, count in limited.items() if count]

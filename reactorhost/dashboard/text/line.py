@@ -26,7 +26,9 @@ Frame = tuple[Line, ...]
 
 EMPTY: Line = ()
 
-_ASCII = str.maketrans("▁▂▃▄▅▆▇█├└─·…µ▼▲↑↓→", "_.:-=+*#|`--.uv^^v>")
+_ASCII = str.maketrans("▁▂▃▄▅▆▇█├└─·…µ▼▲↑↓→×›", "_.:-=+*#|`--.uv^^v>x>")
+# What the fonts of the Linux console lack, which have the 256 or 512 characters of an old code page.
+_CONSOLE = str.maketrans("▁▂▃▅▆▇…▼▲›×", "__▄▄██.v^>x")
 
 
 class Size(NamedTuple):
@@ -105,9 +107,25 @@ def with_style(pieces: Line, style: str) -> Line:
     return tuple((text, f"{own} {style}" if own else style) for text, own in pieces)
 
 
+def merged(pieces: Iterable[Piece]) -> Line:
+    """Return a line with neighbouring pieces of one style joined, so that fewer escape sequences are written."""
+    joined: list[Piece] = []
+    for text, style in pieces:
+        if joined and joined[-1][1] == style:
+            joined[-1] = (joined[-1][0] + text, style)
+        elif text:
+            joined.append((text, style))
+    return tuple(joined)
+
+
 def in_ascii(pieces: Line) -> Line:
     """Return a line in ASCII of the same width."""
     return tuple((text if text.isascii() else _ascii(text), style) for text, style in pieces)
+
+
+def on_linux_console(pieces: Line) -> Line:
+    """Return a line in characters that the Linux console can show."""
+    return tuple((text if text.isascii() else text.translate(_CONSOLE), style) for text, style in pieces)
 
 
 def as_text(pieces: Line) -> Text:

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Sequence
 
 UNKNOWN = "-"
-
-
-def clock(seconds: float) -> str:
-    """Return a Unix time as local time of day, `12:04:37`."""
-    return time.strftime("%H:%M:%S", time.localtime(seconds))
 
 
 def duration(seconds: float) -> str:
@@ -17,6 +12,11 @@ def duration(seconds: float) -> str:
     if seconds >= 60:
         return uptime(seconds)
     return f"{seconds:.1f}s" if seconds < 10 else f"{seconds:.0f}s"
+
+
+def whole_seconds(seconds: float) -> str:
+    """Return a duration in a sentence, in whole seconds: `18 s`, `3m05s`."""
+    return f"{int(seconds)} s" if seconds < 60 else uptime(seconds)
 
 
 def uptime(seconds: float | None) -> str:
@@ -31,17 +31,6 @@ def uptime(seconds: float | None) -> str:
         return f"{hours}h{minutes:02d}m"
     days, hours = divmod(hours, 24)
     return f"{days}d{hours:02d}h" if days < 100 else f"{days}d"
-
-
-def size(count: float) -> str:
-    """Return a number of bytes as `512`, `1.5K`, `24.8M`, `3.0G` in powers of 1024."""
-    if count < 1024:
-        return f"{count:.0f}"
-    for unit in "KMGT":
-        count /= 1024
-        if count < 1024 or unit == "T":
-            break
-    return f"{count:.1f}{unit}"
 
 
 def amount(count: float | None) -> str:
@@ -73,6 +62,17 @@ def exact(value: float) -> str:
 def counted(count: int, noun: str) -> str:
     """Return a count with its noun: `1 worker`, `9,638 connections`."""
     return f"{number(count)} {noun}{'' if count == 1 else 's'}"
+
+
+def numbers(values: Sequence[int]) -> str:
+    """Return numbers in ascending order as `3`, `0-3` or `0-3, 7, 9`."""
+    runs: list[list[int]] = []
+    for value in values:
+        if runs and value == runs[-1][-1] + 1:
+            runs[-1].append(value)
+        else:
+            runs.append([value])
+    return ", ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
 
 
 def whole(value: float | None) -> str:

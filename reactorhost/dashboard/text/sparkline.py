@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-_BARS = "▁▂▃▄▅▆▇█"
+BARS = "▁▂▃▄▅▆▇█"
 _SECONDS = 180
 """The least time that a sparkline shows; with more bars than this, each bar is one second."""
 
 
-def sparkline(samples: Sequence[float], end: float, width: int, *, seconds: int = _SECONDS) -> str:
+def sparkline(
+    samples: Sequence[float], end: float, width: int, *, seconds: int = _SECONDS, highest: float | None = None
+) -> str:
     """Return a line of bars, the newest at the right; the lowest bar is used for zero only.
 
     A bar that stands for several seconds starts at a multiple of that number. So a bar moves to the left as time passes
@@ -20,6 +22,7 @@ def sparkline(samples: Sequence[float], end: float, width: int, *, seconds: int 
         end: Unix time of the newest sample, in seconds.
         width: the number of bars. Spaces stand where there are no samples.
         seconds: the least time to show.
+        highest: the value of a full bar; by default the highest bar, so that only bars of one line can be compared.
     """
     if width < 1 or not samples:
         return " " * max(width, 0)
@@ -32,11 +35,12 @@ def sparkline(samples: Sequence[float], end: float, width: int, *, seconds: int 
         part = samples[max(start, 0) : stop]
         bars.append(sum(part) / len(part))
         start, stop = start - seconds_per_bar, start
-    highest = max(bars)
+    if highest is None:
+        highest = max(bars)
     return "".join(_bar(bar, highest) for bar in reversed(bars)).rjust(width)
 
 
 def _bar(value: float, highest: float) -> str:
     if value <= 0 or highest <= 0:
-        return _BARS[0]
-    return _BARS[1 + min(6, int(value / highest * 7))]
+        return BARS[0]
+    return BARS[1 + min(6, int(value / highest * 7))]

@@ -10,6 +10,8 @@ import hypothesis
 import pytest
 from hypothesis import strategies
 
+from documents import event as status_event
+from documents import repeated
 from reactorhost.dashboard.model.log_records import LogFilter, LogRecord, records
 from reactorhost.logs import ContextFormatter, JsonFormatter, TextFormatter
 
@@ -83,7 +85,19 @@ def test_values_have_the_types_that_the_json_format_has() -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["127.0.0.1 - - GET /", "{", '{"time": 1, "level": "info", "event": "x"}', '{"a": 1}', "[" * 5000, "{[" * 9000],
+    [
+        *(
+            "127.0.0.1 - - GET /",
+            "{",
+            '{"time": 1, "level": "info", "event": "x"}',
+            '{"a": 1}',
+            "[" * 5000,
+            "{[" * 9000,
+        ),
+        # Printed by a plugin, and of no time.
+        '{"time": "nonsense", "level": "info", "event": "x"}',
+        "2026-99-27T10:00:00.000Z INFO worker_ready master=1",
+    ],
 )
 def test_a_line_that_is_no_event_stays_as_it_is(line: str) -> None:
     record = read(line)
@@ -128,3 +142,11 @@ def test_a_filter_admits_only_what_it_selects(wanted: LogFilter, shown: str) -> 
         "r": read("printed by a library"),
     }
     assert "".join(key for key, record in log.items() if wanted.admits(record)) == shown
+
+
+def test_an_event_with_repeats_says_how_many_and_is_one_of_each_of_its_workers() -> None:
+    newest = status_event(0.0, "worker_blocked", "warning", slot=2, pid=7)
+    record = LogRecord.from_event(repeated(newest, 5, [0, 1, 2], 30.0))
+    assert record.as_text().endswith("warning worker_blocked slot=2 pid=7 repeats=5 slots=0-2")
+    assert [LogFilter(slot=slot).admits(record) for slot in (0, 2, 3)] == [True, True, False]
+    assert LogRecord.from_event(newest).as_text().endswith("warning worker_blocked slot=2 pid=7")

@@ -51,6 +51,10 @@ def test_the_banner_names_a_service_that_a_plugin_limits_to_fewer_workers() -> N
     assert "limited" not in banner(shown)
 
 
+def test_the_stop_command_may_be_one_of_a_service_manager() -> None:
+    assert banner(document(daemon=False), "systemctl stop chat").endswith("\n  stop       systemctl stop chat")
+
+
 def test_the_stop_command_selects_the_instance() -> None:
     named = banner(document(name="chat", run_dir="/run/reactorhost/chat", daemon=True))
     assert named.endswith("  stop       reactorhost stop --name chat")

@@ -19,7 +19,7 @@ def test_headings_stand_above_every_twentieth_line() -> None:
 
 
 def test_columns_can_be_chosen_if_they_have_a_total() -> None:
-    written = BatchLines(["cpu", "p999"]).lines(document(1, listeners=[listener(0, depth=None)])).splitlines()
+    written = BatchLines(["cpu", "p999"]).lines(document(1, listeners=[listener(1, fullest_depth=None)])).splitlines()
     assert written[0].split() == ["TIME", "READY", "CPU%", "P99.9", "QUEUE"]
     assert written[1].split() == ["12:04:37", "1/1", "73", "1.2ms", "-"]
     with pytest.raises(UsageError, match="about all workers"):

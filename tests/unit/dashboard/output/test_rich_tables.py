@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.console import Console, RenderableType
 
-from reactorhost.dashboard.output.rich_tables import plugin_table, setting_table
+from reactorhost.dashboard.output.rich_tables import bus_table, plugin_table, setting_table
 
 
 def text_of(renderable: RenderableType, width: int = 200) -> str:
@@ -34,3 +34,13 @@ def test_markup_in_values_is_shown_literally() -> None:
     assert "[b]n" in shown
     assert "[x] broke" in shown
     assert "more" not in shown
+
+
+def test_a_bus_is_named_by_the_scheme_of_its_urls() -> None:
+    rows: list[dict[str, Any]] = [
+        {"scheme": "nats", "distribution": "reactorhost-nats", "version": "2.0", "error": "broke\nmore"},
+        {"scheme": "made", "distribution": None, "version": None, "error": None},
+    ]
+    _, first, second = text_of(bus_table(rows)).splitlines()
+    assert first.split() == ["nats://", "2.0", "reactorhost-nats", "broke"]
+    assert second.split() == ["made://", "-", "-"]

@@ -22,7 +22,7 @@ def test_status_without_errors_is_head_and_worker_table() -> None:
     lines = plain(brief(document(2), View(), 120))
     assert lines[0].startswith("default  reactorhost 0.1.0  pid 4242  running  up 3d04h  generation 7  2/2 ready")
     assert lines[1] == "tcp://0.0.0.0:9000  accesslog 0.2.1 > echo 0.1.0"
-    assert lines[2].startswith("3,101 of 65,536 connections  3.0M accepted  148K msgs/s")
+    assert lines[2].startswith("3,101 of 65,536 clients  3.0M accepted  148K msgs/s")
     assert lines[4].split()[0] == "PID"
     assert [line.split()[1] for line in lines[7:]] == ["4243", "4244"]
 
@@ -88,13 +88,6 @@ def test_the_bus_has_a_line_once_it_is_used() -> None:
     assert broken["bus"] is not None
     broken["bus"]["dropped"] = 7
     assert plain(full(broken, View(), 120))[3].endswith("out 1.0K/s  7 dropped  redis down: connection refused")
-
-
-def test_a_host_of_a_version_without_a_bus_is_shown() -> None:
-    old = document(2)
-    for each in (old, *old["workers"]):
-        each.pop("bus")  # type: ignore[misc]  # as an earlier version leaves it out
-    assert plain(full(old, View(), 120)) == plain(full(document(2), View(), 120))
 
 
 def test_the_full_page_shows_plugins_listeners_and_events() -> None:

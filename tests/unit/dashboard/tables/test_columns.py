@@ -12,7 +12,7 @@ def test_columns_are_dropped_by_rank() -> None:
     names = {width: [column.name for column in fitting(columns_named(()), width)[0]] for width in (120, 80, 60, 40, 10)}
     assert set(names[120]) - set(names[80]) == {"slot", "gen", "acc", "p50"}
     assert set(names[80]) - set(names[60]) == {"restarts", "rx", "tx", "lag"}
-    assert names[40] == ["pid", "state", "conns", "msg", "cpu"]
+    assert names[40] == ["pid", "state", "clients", "msg", "cpu"]
     assert names[10] == ["pid"]
 
 

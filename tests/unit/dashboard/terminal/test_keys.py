@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reactorhost.dashboard.terminal.keys import flush, parse
+from reactorhost.dashboard.terminal.keys import Click, KeyName, flush, parse
 
 
 @pytest.mark.parametrize(
@@ -24,9 +24,15 @@ from reactorhost.dashboard.terminal.keys import flush, parse
         (b"\x1bq", ["esc", "q"]),
         (b"\x1b\x1b[A", ["esc", "up"]),
         (b"\x00\x01", []),
+        (b"\x1b[<0;5;12M\x1b[<0;5;12m", [Click(4, 11)]),
+        (b"\x1b[<64;1;1M\x1b[<65;300;1Mq", ["wheel up", "wheel down", "q"]),
+        # Another button, and a press with Shift held.
+        (b"\x1b[<2;5;12M\x1b[<4;5;12M", [Click(4, 11)]),
+        # The older form, whose bytes would be the keys K and y.
+        (b"\x1b[M Ky\x1b[M \xff\xffq", ["q"]),
     ],
 )
-def test_bytes_become_names_of_keys(data: bytes, names: list[str]) -> None:
+def test_bytes_become_names_of_keys(data: bytes, names: list[KeyName]) -> None:
     assert parse(data) == (names, b"")
 
 

@@ -10,7 +10,7 @@ from rich.color import ColorSystem
 from documents import document, history, troubled
 from reactorhost.dashboard.live.frame import render
 from reactorhost.dashboard.model.snapshot import following
-from reactorhost.dashboard.model.view import Page, View
+from reactorhost.dashboard.model.view import Page, ProcessKey, View
 from reactorhost.dashboard.terminal.paint import Painter
 from reactorhost.dashboard.text.line import Line, Size, line
 
@@ -38,8 +38,8 @@ def test_the_terminal_shows_the_last_frame_of_any_sequence(names: list[str]) -> 
     size = Size(100, 30)
     frames = {
         "calm": render(calm, View(), size),
-        "trouble": render(trouble, View(selected=4244), size),
-        "events": render(trouble, View(page=Page.EVENTS), size),
+        "trouble": render(trouble, View.of(Page.WORKERS, selected=ProcessKey(1, 4244)), size),
+        "events": render(trouble, View(page=Page.LOG), size),
         "help": render(calm, View(page=Page.PLUGINS), size),
     }
     screen = pyte.Screen(*size)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,41 @@ from reactorhost.dashboard.text.event_sentences import _SENTENCES, sentence
             "cannot write /run/a/workers.pid: No space left on device",
         ),
         ("worker_starting", {"slot": 7, "pid": 4311, "generation": 7}, "worker 7 (pid 4311) starting, generation 7"),
+        (
+            "worker_blocked",
+            {"slot": 1, "seconds": 1.2, "plugin": "made", "hook": "receive", "where": "made.py:3"},
+            "worker 1 blocked for 1.2 s in made.receive at made.py:3",
+        ),
+        (
+            "worker_blocked",
+            {"slot": 1, "seconds": 1.2, "plugin": "made", "hook": "receive", "where": "made.py:3", "peer": "[::1]:5"},
+            "worker 1 blocked for 1.2 s in made.receive at made.py:3 for [::1]:5",
+        ),
+        (
+            "slow_hook",
+            {"slot": 1, "plugin": "made", "hook": "receive", "where": "made.py:3", "seconds": 0.104},
+            "worker 1 held by made.receive at made.py:3, for 0.1s so far",
+        ),
+        (
+            "slow_hook_ended",
+            {"slot": 1, "plugin": "made", "hook": "?", "peer": "[::1]:5", "seconds": 18.2},
+            "worker 1 held by made for 18s, client [::1]:5",
+        ),
+        (
+            "clients_refused",
+            {"slot": 1, "reason": "max_connections", "suppressed": 3},
+            "worker 1 refuses clients: max_connections",
+        ),
+        (
+            "hook_cancel_ignored",
+            {"slot": 1, "service": "one", "peer": "10.0.0.1:9", "connection": 4},
+            "worker 1: an async hook for 10.0.0.1:9 did not end when it was cancelled",
+        ),
+        (
+            "stats_invalid",
+            {"slot": 1, "plugin": "made", "reason": "not a mapping"},
+            "worker 1: stats of plugin made cannot be used: not a mapping",
+        ),
         (
             "worker_crashed",
             {
@@ -76,6 +112,7 @@ def test_an_event_with_other_fields_is_shown_in_the_form_of_the_log() -> None:
     assert sentence(event(0.0, "worker_starting", slot=1, number=2)) == "worker_starting slot=1 number=2"
 
 
+@functools.cache
 def events_of_the_master() -> dict[str, set[str]]:
     """Return the events that the master logs, and the fields that every call of each has."""
     found: dict[str, set[str]] = {}

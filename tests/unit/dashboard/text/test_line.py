@@ -14,6 +14,7 @@ from reactorhost.dashboard.text.line import (
     fitted,
     in_ascii,
     line,
+    merged,
     padded,
     spread,
     width_of,
@@ -70,6 +71,10 @@ def test_a_text_is_cut_to_cells_with_an_ellipsis(text: str, width: int, shown: s
 def test_a_cut_between_pieces_has_an_ellipsis_too() -> None:
     assert plain(cut(line("abc", ("def", "bold")), 3)) == "ab…"
     assert plain(cut(line("abc", ("def", "bold")), 5)) == "abcd…"
+
+
+def test_pieces_of_one_style_are_joined() -> None:
+    assert merged([("a", "red"), ("b", "red"), ("", "dim"), ("c", "")]) == (("ab", "red"), ("c", ""))
 
 
 def test_control_characters_are_escaped() -> None:

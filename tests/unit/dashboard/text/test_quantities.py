@@ -6,7 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reactorhost.dashboard.text.quantities import amount, duration, exact, number, rate, size, span, uptime, whole
+from reactorhost.dashboard.text.quantities import (
+    amount,
+    duration,
+    exact,
+    number,
+    numbers,
+    rate,
+    span,
+    uptime,
+    whole,
+    whole_seconds,
+)
 
 
 @pytest.mark.parametrize(
@@ -15,14 +26,6 @@ from reactorhost.dashboard.text.quantities import amount, duration, exact, numbe
 )
 def test_durations_are_short(seconds: float, text: str) -> None:
     assert duration(seconds) == text
-
-
-@pytest.mark.parametrize(
-    ("count", "text"),
-    [(0, "0"), (1023, "1023"), (1536, "1.5K"), (26_004_685, "24.8M"), (3 << 30, "3.0G"), (5 << 50, "5120.0T")],
-)
-def test_sizes_are_short(count: int, text: str) -> None:
-    assert size(count) == text
 
 
 @pytest.mark.parametrize(
@@ -102,3 +105,16 @@ def test_no_quantity_exceeds_the_width_of_its_column(value: float) -> None:
     assert len(number(value)) <= 7
     assert len(span(min(value, 86_000.0))) <= 6
     assert len(uptime(min(value, 1e9))) <= 6
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [([], ""), ([3], "3"), ([0, 1, 2, 3], "0-3"), ([0, 2], "0, 2"), ([0, 1, 4, 7, 8], "0-1, 4, 7-8")],
+)
+def test_numbers_in_a_row_are_a_range(values: list[int], text: str) -> None:
+    assert numbers(values) == text
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(1.0, "1 s"), (59.9, "59 s"), (60.0, "1m00s")])
+def test_a_minute_is_written_in_one_way(seconds: float, words: str) -> None:
+    assert whole_seconds(seconds) == words

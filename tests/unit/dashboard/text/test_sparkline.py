@@ -28,6 +28,11 @@ def test_bars_of_several_seconds_keep_their_height_as_they_move() -> None:
     assert now[1:] == later[:-1]
 
 
+def test_lines_on_one_scale_can_be_compared() -> None:
+    assert sparkline((10.0,), 0.0, 1, seconds=1) == "█"
+    assert sparkline((10.0,), 0.0, 1, seconds=1, highest=80.0) == "▂"
+
+
 @given(st.lists(st.floats(0, 1e12), max_size=300), st.integers(0, 2_000_000_000), st.integers(-3, 300))
 def test_a_sparkline_has_the_requested_width(samples: list[float], end: int, width: int) -> None:
     assert len(sparkline(samples, float(end), width)) == max(width, 0)
