@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from reactorhost.api.thread_task import ThreadQueueFullError, ThreadTask
     from reactorhost.api.tls_start import TlsFailedError, TlsStart
     from reactorhost.api.worker import Worker
-    from reactorhost.api.worker_protocols import Subscription, Watch
+    from reactorhost.api.worker_protocols import Subscription, Watch, WorkerHold
     from reactorhost.bus.member import Member
     from reactorhost.framing import DEFAULT_MAX_SIZE, Delimited, Fixed, Framing, FramingError, LengthPrefixed, Lines
     from reactorhost.tls.facts import TlsFacts
@@ -67,6 +67,7 @@ __all__ = [
     "TlsStart",
     "Watch",
     "Worker",
+    "WorkerHold",
     "__version__",
     "hookimpl",
 ]
@@ -84,7 +85,7 @@ _NAMES = {
     "api.setup_error": ("SetupError",),
     "api.thread_task": ("ThreadQueueFullError", "ThreadTask"),
     "api.worker": ("Worker",),
-    "api.worker_protocols": ("Subscription", "Watch"),
+    "api.worker_protocols": ("WorkerHold", "Subscription", "Watch"),
     "api.file_send": ("FileSend",),
     "api.peer_credentials": ("PeerCredentials",),
     "api.proxy_facts": ("ProxyFacts", "ProxyTls"),

@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
+from operator import sub
 
 _FIRST_BITS = 10
 _OCTAVES = 26
@@ -39,22 +40,22 @@ def upper_nanoseconds(number: int) -> int:
     return (5 + quarter << octave + 7) if number else 512
 
 
-def percentile(counts: Sequence[int], part: float) -> float | None:
-    """Return the duration in seconds that a `part` (0 to 1) of all durations does not exceed, or None without any."""
-    total = sum(counts)
-    if not total:
-        return None
+def percentiles(counts: Sequence[int], *parts: float) -> list[float | None]:
+    """Return the durations in seconds that each part (0 to 1) of all durations does not exceed; None without any."""
+    sums = list(accumulate(counts))
+    if not sums or not sums[-1]:
+        return [None] * len(parts)
     # At least 1: a part of 0 is the first bucket that has a count, and not the first one.
-    number = bisect_left(list(accumulate(counts)), max(1, part * total))
-    return round(middle_seconds(number), 9)
+    numbers = [bisect_left(sums, max(1, part * sums[-1])) for part in parts]
+    return [round(middle_seconds(number), 9) for number in numbers]
 
 
 def difference(newer: Sequence[int], older: Sequence[int]) -> list[int]:
     """Return the counts between two moments."""
-    return [new - old for new, old in zip(newer, older, strict=True)]
+    return list(map(sub, newer, older))
 
 
 def total(histograms: Iterable[Sequence[int]]) -> list[int]:
     """Return the sum of several histograms."""
     # The zeros are the sum if there is no histogram.
-    return [sum(counts) for counts in zip([0] * BUCKETS, *histograms, strict=True)]
+    return list(map(sum, zip([0] * BUCKETS, *histograms, strict=True)))

@@ -10,7 +10,6 @@ import contextlib
 import json
 import logging
 import os
-import select
 import stat
 import time
 from collections.abc import Mapping
@@ -18,14 +17,26 @@ from pathlib import Path
 from typing import Any, Literal
 
 from reactorhost.printable import printable
+from reactorhost.system import journal
 from reactorhost.system.append_file import open_for_append
+from reactorhost.system.terminal_echo import echoes_signals
+from reactorhost.system.unblocked_write import write_without_waiting
 
-LogFormat = Literal["text", "json"]
+LogFormat = Literal["auto", "text", "json"]
+"""`auto` is for people on a terminal, has priorities in the journal of systemd, and is `text` elsewhere."""
 
 HOST_LOGGER = "reactorhost"
 """Name of the logger of the host's own events."""
 
 _FIELDS = "reactorhost_fields"
+# From which level on lines have a priority of the journal (syslog(3)).
+_PRIORITIES = (
+    (logging.CRITICAL, 2),
+    (logging.ERROR, journal.ERROR),
+    (logging.WARNING, journal.WARNING),
+    (logging.INFO, 6),
+    (0, 7),
+)
 
 
 class EventLog:
@@ -90,6 +101,16 @@ class TextFormatter(ContextFormatter):
         return text_line(timestamp(record.created), level, record.getMessage(), fields, self.details_of(record))
 
 
+class JournalFormatter(ContextFormatter):
+    """Formats `<4>warning worker_blocked slot=1`: the journal has the time, and the number is the priority."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line of a record, and the lines of its traceback, with the same priority."""
+        level, fields = record.levelname.lower(), self.fields_of(record)
+        text = _event_text(level, record.getMessage(), fields, self.details_of(record))
+        return journal.with_priority(text, next(number for least, number in _PRIORITIES if record.levelno >= least))
+
+
 class JsonFormatter(ContextFormatter):
     """Formats one object a line: `time`, `level`, `event`, the fields, and `details` if there is a traceback."""
 
@@ -152,6 +173,19 @@ class AppendHandler(logging.Handler):
         """Drop the lines that were kept back, in a forked process: its parent writes them."""
         self._held = None
 
+    def is_terminal(self) -> bool:
+        """Return whether people read the lines: they go to standard error, and that is a terminal."""
+        return self._path is None and os.isatty(self.descriptor)
+
+    def end_echoed_line(self) -> None:
+        """Begin a new line on a terminal that has written `^C` where the next line of the log would begin."""
+        if self.is_terminal() and echoes_signals(self.descriptor):
+            self._write(b"\n")
+
+    def is_journal(self) -> bool:
+        """Return whether the lines become entries of the journal of systemd."""
+        return self._path is None and journal.leads_to_journal(self.descriptor, os.environ)
+
     def was_removed(self) -> bool:
         """Say whether the file has no name any more, so that its lines are lost; one that was renamed still has one."""
         if self._path is None:
@@ -190,7 +224,7 @@ class AppendHandler(logging.Handler):
             if stat.S_ISREG(os.fstat(self.descriptor).st_mode):
                 os.write(self.descriptor, data)
             else:
-                _write_without_waiting(self.descriptor, data)
+                write_without_waiting(self.descriptor, data)
 
     def _capture(self) -> None:
         # Descriptors and not sys.stdout: C libraries and child processes of plugins print too.
@@ -200,65 +234,14 @@ class AppendHandler(logging.Handler):
                 os.dup2(self.descriptor, standard)
 
 
-def install(
-    path: Path | None,
-    log_format: LogFormat,
-    level: str,
-    *,
-    capture_output: bool = False,
-    descriptor: int | None = None,
-    **context: object,
-) -> AppendHandler:
-    """Send the records of this process to `path`, or to standard error; every line has the fields of `context`.
-
-    A `descriptor` is the file if it is open already. With `capture_output` standard output and standard error of the
-    process go there too.
-
-    Raises:
-        OSError: the file cannot be opened.
-    """
-    handler = AppendHandler(path, capture_output=capture_output, descriptor=descriptor)
-    root = logging.getLogger()
-    # A handler that a library installed on import would write every line a second time.
-    for old in root.handlers[:]:
-        root.removeHandler(old)
-    root.addHandler(handler)
-    return inherit(log_format, level, **context)
-
-
-def inherit(log_format: LogFormat, level: str, **context: object) -> AppendHandler:
-    """Keep the installed log, with another `context`, in a forked process.
-
-    Opens no file: the inherited descriptor works even if the process may not open the file itself.
-    """
-    root = logging.getLogger()
-    handler = next(handler for handler in root.handlers if isinstance(handler, AppendHandler))
-    handler.discard_held()
-    # Python's warnings, for example about a plugin's code, become log lines too.
-    logging.captureWarnings(True)
-    handler.setFormatter(TextFormatter(context) if log_format == "text" else JsonFormatter(context))
-    root.setLevel(level.upper())
-    return handler
-
-
-def _write_without_waiting(descriptor: int, data: bytes) -> None:
-    """Write to a pipe or a terminal what fits without waiting, because the reader may have stopped reading.
-
-    poll() reports a pipe as writable if it has room for PIPE_BUF bytes, so a write of that size does not block. The
-    descriptor cannot be made non-blocking instead: that is a property of the open file, which other programs share.
-    """
-    poll = select.poll()
-    poll.register(descriptor, select.POLLOUT)
-    for start in range(0, len(data), select.PIPE_BUF):
-        if not poll.poll(0):
-            return
-        os.write(descriptor, data[start : start + select.PIPE_BUF])
-
-
 def text_line(time: str, level: str, event: str, fields: Mapping[str, object], details: str | None) -> str:
     """Return an event in the format `text`, with its details on lines of their own."""
-    pairs = "".join(f" {key}={_text_value(value)}" for key, value in fields.items())
-    line = f"{time} {printable(f'{level} {event}')}{pairs}"
+    return f"{time} {_event_text(level, event, fields, details)}"
+
+
+def _event_text(level: str, event: str, fields: Mapping[str, object], details: str | None) -> str:
+    pairs = "".join(f" {key}={text_value(value)}" for key, value in fields.items())
+    line = f"{printable(f'{level} {event}')}{pairs}"
     if details:
         line += "".join(f"\n    {printable(text)}" for text in details.rstrip().splitlines())
     return line
@@ -275,7 +258,8 @@ def _json_value(value: object) -> object:
     return value if value is None or isinstance(value, int | float) else str(value)
 
 
-def _text_value(value: object) -> str:
+def text_value(value: object) -> str:
+    """Return the value of a field as text: in quotes, as JSON, if it would otherwise be ambiguous."""
     text = str(value)
     if text and text.isprintable() and not any(character in text for character in ' "=\\'):
         return text

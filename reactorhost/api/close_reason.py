@@ -25,6 +25,8 @@ class CloseReason(enum.Enum):
     TIMEOUT = "timeout"
     """The client did not complete a message within `message_timeout` seconds. Or a plugin called `close()`, and the
     client accepted none of the remaining bytes for `close_timeout` seconds."""
+    OPERATOR = "operator"
+    """An operator disconnected the client."""
     SHUTDOWN = "shutdown"
     """The worker exits, and its deadline passed."""
 

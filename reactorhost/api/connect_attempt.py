@@ -51,6 +51,12 @@ class ConnectAttempt(AwaitableTask[Connection]):
         """The connection once it is established, else None."""
         return self._result
 
+    def commit(self) -> None:
+        """Make `cancel` do nothing from now on; `set_result` follows."""
+        super().commit()
+        # What it stops refers to the attempt.
+        self._stop = _do_nothing
+
     def _on_cancel(self) -> None:
         self._stop()
 
@@ -59,3 +65,7 @@ class ConnectAttempt(AwaitableTask[Connection]):
             self._result.close()
         else:
             self.cancel()
+
+
+def _do_nothing() -> None:
+    """Do nothing: it cannot be stopped any more."""

@@ -145,6 +145,18 @@ class Connection:
         """Read from this client again after `pause()`."""
         self._in_loop("connection.resume").resume()
 
+    def throttle(self, seconds: float) -> None:
+        """Read nothing from this client for so many seconds; what was read is not delivered before either.
+
+        Of several times the one that ends last counts. `pause` and `resume` are independent of it: the client is read
+        when it is neither paused nor throttled. Without effect for a datagram.
+
+        Raises:
+            TypeError: `seconds` is not a number.
+            ValueError: `seconds` is not finite.
+        """
+        self._in_loop("connection.throttle").throttle(seconds)
+
     def call_later(self, seconds: float, function: Callable[..., object], *args: Any) -> Timer:
         """Call `function(*args)` once, `seconds` from now, unless the connection ends before.
 
@@ -328,6 +340,20 @@ class Connection:
     def queued(self) -> int:
         """Bytes that wait, of files too: sent by plugins and not passed to the kernel yet."""
         return self._transport.queued
+
+    @property
+    def full_duplex(self) -> bool:
+        """Whether the peer is read although much is queued for it; False at first.
+
+        What a server queues are answers, so it stops reading a client for which more than 64 KiB are queued. In a relay
+        the queued bytes come from elsewhere, and the peer may send everything before it reads. The plugin then bounds
+        the queue itself: it pauses the source until `when_drained`.
+        """
+        return self._transport.full_duplex
+
+    @full_duplex.setter
+    def full_duplex(self, wanted: bool) -> None:
+        self._in_loop("connection.full_duplex").set_full_duplex(wanted)
 
     @property
     def draining(self) -> bool:

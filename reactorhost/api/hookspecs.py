@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     import click
 
+    from reactorhost.address import Endpoint
     from reactorhost.api.close_reason import CloseReason
     from reactorhost.api.connection import Connection
     from reactorhost.api.worker import Worker
@@ -32,6 +33,27 @@ PROJECT = "reactorhost"
 
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+@hookspec(firstresult=True)
+def admit(service: str, peer: Endpoint) -> bool | None:
+    """Decide whether a client is served, by its address alone.
+
+    Called when a client of TCP was accepted, before the handshake of TLS and anything else; behind a proxy with
+    `proxy_from`, when the PROXY header was read. The operator's `allow` and `deny` come first. A client that is refused
+    is disconnected, and no other hook is called for it. Not called for clients of unix sockets, nor for datagrams.
+
+    An exception is logged, and counts as None.
+
+    Args:
+        service: name of the service.
+        peer: the client's address.
+
+    Returns:
+        False to refuse the client, True to admit it without a call of the next plugin, None to let the next one decide.
+        Without a decision it is admitted.
+    """
+    return None
 
 
 @hookspec
@@ -68,6 +90,26 @@ def receive(connection: Connection, data: bytes) -> object:
 
     Returns:
         None to pass the data to the next plugin, anything else to consume it.
+    """
+
+
+@hookspec(firstresult=True)
+def eof(connection: Connection) -> object:
+    """Decide whether a client that has ended its side is kept, because more is to be sent to it.
+
+    Called once for a client that half-closes or closes, after `receive` for everything that it had sent. Without this
+    hook, and if no plugin returns a true value, the connection is closed when everything queued is sent. A connection
+    that is kept stays open until the plugin calls `connection.close()` or `connection.send_eof()`, the client breaks
+    it, or the host ends it. Not called for a connection that has ended in another way, nor for one that an asyncio
+    protocol serves, which has `eof_received`.
+
+    An exception closes the connection with reason `error`. Cannot be async.
+
+    Args:
+        connection: the client.
+
+    Returns:
+        True to keep the connection open for sending, None to leave the decision to the next plugin.
     """
 
 
@@ -334,15 +376,17 @@ def options() -> Sequence[Option]:
 
 
 @hookspec
-def configure(config: Mapping[str, object]) -> None:
+def configure(config: Mapping[str, object], services: Sequence[str]) -> None:
     """Store the values of the declared options.
 
     Called once in each worker, after `options` and before `worker_start`, also when the operator has written no table.
 
-    An exception means that the plugin could not be loaded.
+    An exception means that the plugin could not be loaded. A `SetupError` is for the operator; an `ExceptionGroup` of
+    them reports several at once.
 
     Args:
         config: every declared option by name, with its default where the operator set none; read-only.
+        services: the names of the services that use the plugin.
 
     Returns:
         Nothing; a return value is ignored.

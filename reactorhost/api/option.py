@@ -13,6 +13,7 @@ OPTION_TYPES: Mapping[type, str] = {
     float: "a number",
     str: "a string",
     list: "a list of strings",
+    dict: "a table",
 }
 """The types that an option may have, each as error messages describe it."""
 
@@ -23,7 +24,8 @@ class Option:
 
     Args:
         name: the key.
-        type: `bool`, `int`, `float`, `str` or `list` (a list of strings).
+        type: `bool`, `int`, `float`, `str`, `list` (a list of strings) or `dict` (a table, whose keys and values the
+            plugin checks).
         default: the value without the key. Left out, the key is required; None means that the plugin has no value.
         help: one line for the operator, with the unit of a number.
         choices: the only values allowed; for a list, the only items.

@@ -8,7 +8,8 @@ class SetupError(ValueError):
 
     Raised in `options`, `configure` or `worker_start`, it is shown without a traceback. In `configure` it may name an
     option: then it is reported as any wrong value of this option is, with file and line. If it has a cause, code that
-    the option names has failed, and the traceback of the cause is shown.
+    the option names has failed, and the traceback of the cause is shown. An `ExceptionGroup` of several, raised in
+    `configure`, reports all of them.
 
     Attributes:
         option: name of an option of the plugin, or None.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from reactorhost.api.connect_attempt import ConnectAttempt
@@ -18,6 +19,8 @@ from reactorhost.api.worker_protocols import (
     Subscription,
     Watch,
     WorkerBus,
+    WorkerHold,
+    WorkerHolds,
     WorkerMetrics,
     WorkerOutbound,
     WorkerRole,
@@ -66,6 +69,7 @@ class Worker:
         clock: Callable[[], float],
         soon: WorkerSoon,
         watches: WorkerWatches,
+        holds: WorkerHolds,
     ) -> None:
         self.plugin = plugin
         self.slot = slot
@@ -83,6 +87,7 @@ class Worker:
         self._clock = clock
         self._soon = soon
         self._watches = watches
+        self._holds = holds
 
     def __repr__(self) -> str:
         return f"<Worker of {self.plugin} slot={self.slot} pid={self.pid} generation={self.generation}>"
@@ -196,6 +201,24 @@ class Worker:
         """
         self._check_thread("worker.watch")
         return self._watches.watch(self.plugin, file, on_readable, on_writable)
+
+    def hold(self, reason: str, *, on_drain: Callable[[], object] | None = None) -> WorkerHold:
+        """Keep this worker from leaving until the returned hold is released, or its deadline has passed.
+
+        A worker that drains leaves when its last connection has ended. Held, it goes on: timers, threads and the bus
+        work, until the time to drain is over. `on_drain()`, which may be async, is called when the worker begins to
+        drain, also without connections; at once if it drains already. `reason` is shown in status and log.
+
+        Nothing waits for a hold that is made when the worker is leaving, as in `worker_stop`: it is not `active`.
+
+        Raises:
+            TypeError: the reason is not a text, or `on_drain` is not callable.
+        """
+        self._check_thread("worker.hold")
+        if on_drain is not None and not callable(on_drain):
+            raise TypeError("on_drain is not callable")
+        call = None if on_drain is None else partial(self._timers.call_later, 0.0, on_drain, ())
+        return self._holds.hold(self.plugin, reason, call)
 
     # The host: how many workers there are, and which one leads.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeVar
 
 from reactorhost.api.connect_attempt import ConnectAttempt
 from reactorhost.api.connection import Connection
@@ -108,6 +108,30 @@ class Watch(Protocol):
 
     def cancel(self) -> None:
         """Call the functions no more; does nothing the second time."""
+
+
+class WorkerHolds(Protocol):
+    """What a worker needs to be kept from leaving."""
+
+    def hold(self, plugin: str, reason: str, on_drain: Callable[[], object] | None, /) -> WorkerHold: ...
+
+
+class WorkerHold(Protocol):
+    """What keeps a worker from leaving, as `worker.hold` returns it; a `with` block releases it at its end."""
+
+    @property
+    def active(self) -> bool:
+        """Whether the worker waits for it: neither was it released, nor has the worker left because of its deadline."""
+
+    def release(self) -> None:
+        """Let the worker leave; does nothing the second time.
+
+        Raises:
+            RuntimeError: it was called in another thread than that of the loop.
+        """
+
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *raised: object) -> None: ...
 
 
 class Subscription(Protocol):

@@ -5,6 +5,7 @@ Nothing here touches the file system: the master makes the directory and checks 
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +16,11 @@ DEFAULT_LOG = "reactorhost.log"
 """The log of a host in the background, in its run directory."""
 LOCATION_VARIABLES = ("XDG_RUNTIME_DIR", "TMPDIR")
 """The variables that default paths depend on."""
+# Those that select a running host, with their arguments but without flags.
+_COMMAND = re.compile(
+    r"`(?:\S*/)?reactorhost "
+    r"(?:stop|restart|reload|upgrade|scale|disconnect|reopen|status|top|connections|logs|health)(?: [\w-]+)?(?=`)"
+)
 _TEMP = "/tmp"  # noqa: S108 - the master checks owner and mode of the directory
 
 
@@ -60,10 +66,23 @@ class Selection:
     host: str
     flags: str
 
+    def in_commands(self, text: str) -> str:
+        """Return a text with the flags added to each command in it that has none, written as `reactorhost stop`.
+
+        Without them it could select another host. What writes such a text does not know the variables of the shell in
+        which it is read.
+        """
+        return _COMMAND.sub(lambda found: f"{found[0]}{self.flags}", text)
+
     @property
     def by_run_dir(self) -> bool:
         """Whether the run directory selects the instance, and not its name."""
         return self.flags.startswith(" --run-dir ")
+
+
+def by_run_dir(run_dir: Path) -> Selection:
+    """Return how to name an instance of which only the run directory is known; the flags do not depend on variables."""
+    return Selection(f"the host in {run_dir}", f" --run-dir {shlex.quote(str(run_dir))}")
 
 
 def selection(name: str | None, run_dir: Path, environ: Mapping[str, str], uid: int) -> Selection:
@@ -71,13 +90,13 @@ def selection(name: str | None, run_dir: Path, environ: Mapping[str, str], uid: 
 
     The flags select it in every command that is run with these variables.
     """
-    by_run_dir = f" --run-dir {shlex.quote(str(run_dir))}"
+    unnamed = by_run_dir(run_dir)
     if name is None:
-        return Selection(f"the host in {run_dir}", by_run_dir)
+        return unnamed
     if run_dir != default_run_dir(name, environ, uid):
-        return Selection(f"host {name!r} in {run_dir}", by_run_dir)
+        return Selection(f"host {name!r} in {run_dir}", unnamed.flags)
     if any(environ.get(variable) for variable in ("REACTORHOST_RUN_DIR", "REACTORHOST_CONFIG")):
         # Either can set a run directory, which takes precedence over a name.
-        return Selection(f"host {name!r}", by_run_dir)
+        return Selection(f"host {name!r}", unnamed.flags)
     is_default = name == "default" and not environ.get("REACTORHOST_NAME")
     return Selection(f"host {name!r}", "" if is_default else f" --name {shlex.quote(name)}")

@@ -19,6 +19,12 @@ from reactorhost.config.values import InvalidValueError, ValueKind
 _NOT_GIVEN: tuple[object, ...] = (None, (), [])
 
 
+class Arguments(tuple[str, ...]):
+    """Values of a setting that were passed as arguments, without its flag."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, slots=True)
 class SettingValue:
     """A checked value, of a setting that can be repeated a tuple of values, and its origin."""
@@ -71,6 +77,8 @@ class Layers:
         flag = self.flags.get(setting.name)
         if flag not in _NOT_GIVEN:
             spelling = setting.off_flag if flag is False and setting.off_flag else setting.flag
+            if isinstance(flag, Arguments):
+                spelling = f"argument {setting.flag.lstrip('-').upper()}"
             return flag, Origin(Layer.FLAG, spelling)
         text = self.environ.get(setting.variable, "")
         return (text, Origin(Layer.ENVIRONMENT, setting.variable)) if text.strip() else None

@@ -1,6 +1,7 @@
 """The options of plugins as an operator gives them: tables `[plugin.NAME]`, `--set NAME.key=value`, REACTORHOST_SET.
 
 Their values are checked later, when the plugin is loaded and has declared its options: `plugins.options` reads them.
+Only then is it known whether a table such as `{ env = "NAME" }` refers to a value, or is that of an option of tables.
 """
 
 from __future__ import annotations
@@ -18,9 +19,6 @@ from reactorhost.config.values import PATH, InvalidValueError, plain_text, writt
 from reactorhost.errors import did_you_mean
 
 PluginTables = Mapping[str, Mapping[str, object]]
-
-UNREADABLE = object()
-"""Stands for a value that was reported: the rest of the table is still checked."""
 
 _SET = BY_NAME["set"]
 _SHAPES = 'write { env = "NAME" } or { file = "PATH" }'
@@ -41,6 +39,11 @@ class FromEnvironment:
 
     variable: str
 
+    @property
+    def table(self) -> Mapping[str, object]:
+        """Return what is written in the file."""
+        return {"env": self.variable}
+
     def __str__(self) -> str:
         return f'{{ env = "{self.variable}" }}'
 
@@ -50,6 +53,12 @@ class FromFile:
     """The content of a file at the time when a worker boots."""
 
     path: Path
+    written: str = field(default="", compare=False)
+
+    @property
+    def table(self) -> Mapping[str, object]:
+        """Return what is written in the file."""
+        return {"file": self.written}
 
     def __str__(self) -> str:
         return f'{{ file = "{self.path}" }}'
@@ -63,8 +72,7 @@ def from_file(file: TomlFile, named: Iterable[str], problems: Problems) -> Plugi
         what = f"[plugin.{name}] is for a plugin that no service uses"
         report_unnamed(what, name, known, file.origin("plugin", name), problems)
     return {
-        name: {key: _value(file, name, key, value, problems) for key, value in table.items()}
-        for name, table in tables.items()
+        name: {key: _value(value, file.path.parent) for key, value in table.items()} for name, table in tables.items()
     }
 
 
@@ -134,21 +142,29 @@ def _lines(layers: Layers) -> Iterator[tuple[str, Origin]]:
         yield str(text), Origin(Layer.FLAG, _SET.flag)
 
 
-def _value(file: TomlFile, name: str, key: str, value: object, problems: Problems) -> object:
+def _value(value: object, folder: Path) -> object:
     if not isinstance(value, dict):
         return value
     try:
-        return _from_table(value, file.path.parent)
+        return _reference(value, folder)
+    except InvalidValueError:
+        return value
+
+
+def not_a_reference(table: Mapping[str, object]) -> InvalidValueError:
+    """Return the error for a table that is the value of an option of another type, and refers to nothing."""
+    try:
+        _reference(table, Path())
     except InvalidValueError as error:
-        problems.add(f"{key!r} of plugin {name} {error}", file.origin("plugin", name, key), error.hint)
-        return UNREADABLE
+        return error
+    raise AssertionError(table)
 
 
-def _from_table(table: Mapping[str, object], folder: Path) -> FromEnvironment | FromFile:
+def _reference(table: Mapping[str, object], folder: Path) -> FromEnvironment | FromFile:
     """Return the source that `{ env = "NAME" }` or `{ file = "PATH" }` means; a relative path is below `folder`.
 
     Raises:
-        InvalidValueError: the table is neither.
+        InvalidValueError: it is another table, or the name or the path is malformed.
     """
     if table.keys() == {"env"}:
         variable = plain_text(table["env"], "the name of an environment variable")
@@ -156,6 +172,6 @@ def _from_table(table: Mapping[str, object], folder: Path) -> FromEnvironment | 
             raise InvalidValueError(f"must be the name of an environment variable, not {variable!r}", _SHAPES)
         return FromEnvironment(variable)
     if table.keys() == {"file"}:
-        return FromFile(folder / str(PATH.read(table["file"])))
-    keys = ", ".join(table) or "no key"
-    raise InvalidValueError(f"must not be a table with {keys}", _SHAPES)
+        path = PATH.read(table["file"])
+        return FromFile(folder / str(path), str(table["file"]))
+    raise InvalidValueError(f"must not be a table with {', '.join(table) or 'no key'}", _SHAPES)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from reactorhost.config.settings import Layer, Origin
@@ -16,10 +18,16 @@ class FlagError(ConfigError):
 
 @dataclass(slots=True)
 class Problems:
-    """Problems in the order found, and whether one is in a flag."""
+    """Problems in the order found.
+
+    Attributes:
+        in_flag: whether one is in a flag.
+        details: the tracebacks of those that code of a plugin has raised.
+    """
 
     found: list[Problem] = field(default_factory=list)
     in_flag: bool = False
+    details: list[str] = field(default_factory=list)
 
     def add(self, what: str, origin: Origin, hint: str | None = None) -> None:
         """Add a problem of the value that came from `origin`."""
@@ -30,7 +38,38 @@ class Problems:
         """Add another error, except the problems that were found already."""
         self.found.extend(problem for problem in error.problems if problem not in self.found)
         self.in_flag = self.in_flag or error.exit_status == FlagError.exit_status
+        if error.details:
+            self.details.append(error.details)
 
     def error(self) -> ConfigError:
         """Return the exception that reports all of them."""
-        return FlagError(self.found) if self.in_flag else ConfigError(self.found)
+        kind = FlagError if self.in_flag else ConfigError
+        return kind(self.found, details="\n".join(self.details) or None)
+
+
+@contextmanager
+def collected(failures: list[ReactorhostError]) -> Iterator[None]:
+    """Add the failure of what runs in the context to `failures`, and go on behind it."""
+    try:
+        yield
+    except ReactorhostError as error:
+        failures.append(error)
+
+
+def raise_together(failures: Sequence[ReactorhostError]) -> None:
+    """Raise one error that reports all failures; do nothing if there is none."""
+    if failures:
+        raise together(failures)
+
+
+def together(failures: Sequence[ReactorhostError]) -> ReactorhostError:
+    """Return a single failure as it is, and several as one ConfigError, with their exit status if they share it."""
+    problems = Problems()
+    for each in failures:
+        problems.include(each)
+    if len(problems.found) == 1 or len(failures) == 1:
+        return failures[0]
+    error = problems.error()
+    if len(statuses := {each.exit_status for each in failures}) == 1:
+        error.exit_status = statuses.pop()
+    return error

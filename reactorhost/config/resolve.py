@@ -221,7 +221,9 @@ def _report_no_plugin(installed: Iterable[str], problems: Problems) -> None:
     """
     names = sorted(installed)
     example = names[0] if len(names) == 1 else "NAME"
-    hint = f"name one: --plugin {example}" + (f" (installed: {', '.join(names)})" if names else "")
+    hint = (
+        f"name one: --plugin {example} (installed: {', '.join(names)})" if names else "name a file: --plugin ./FILE.py"
+    )
     if not problems.found:
         raise UsageError("no plugin is named, so there is nothing to serve", hint=hint)
     problems.found.append(Problem("no plugin is named, so there is nothing to serve", None, hint))

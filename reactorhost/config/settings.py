@@ -72,7 +72,7 @@ class Settings:
     run_dir: Path
     pid_file: Path
     log_file: Path | None
-    log_format: Literal["text", "json"]
+    log_format: Literal["auto", "text", "json"]
     log_level: str
     user: str | None
     group: str | None
@@ -140,6 +140,10 @@ class Settings:
         """Return the `FILE:LINE`, flag or variable that set a key of `origins`, or None."""
         origin = self.origins.get(key)
         return origin.where or None if origin else None
+
+    def is_set(self, key: str) -> bool:
+        """Return whether a flag, a variable or the file sets a key of `origins`."""
+        return self.origins[key].layer is not Layer.DEFAULT
 
     def where_option(self, plugin: str, key: str) -> str | None:
         """Return where an option of a plugin is set, or if it is not, where the plugin's table is."""
@@ -234,11 +238,11 @@ TABLE: tuple[Setting, ...] = (
     ),
     Setting("pid_file", values.PATH, None, shown="RUN_DIR/master.pid"),
     Setting("log_file", values.LOG_PATH, None),
-    Setting("log_format", values.choice("text", "json"), "text"),
+    Setting("log_format", values.choice("auto", "text", "json"), "auto"),
     Setting("log_level", values.choice("debug", "info", "warning", "error", "critical"), "info"),
     Setting("user", values.ACCOUNT, None),
     Setting("group", values.ACCOUNT, None),
-    # More than most systems allow: the kernel reduces it to net.core.somaxconn, and the log has the effective value.
+    # More than most systems allow: the kernel reduces it to net.core.somaxconn.
     Setting("backlog", values.whole(1, 2**31 - 1), 102400),
     Setting("max_connections", values.whole(1, 10_000_000), 65536),
     Setting("when_full", values.choice("wait", "refuse"), "wait"),

@@ -47,7 +47,7 @@ def read(path: Path) -> TomlFile:
             content = file.read(_MAX_BYTES + 1)
     except OSError as error:
         what = f"cannot read the configuration file: {error.strerror}"
-        raise ConfigError([Problem(what, str(path))]) from None
+        raise ConfigError([Problem(what, str(path), "correct the path, or the permissions of the file")]) from None
     if len(content) > _MAX_BYTES:
         raise ConfigError([Problem("the configuration file is longer than 1 MiB", str(path))])
     try:

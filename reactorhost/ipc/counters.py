@@ -6,6 +6,12 @@ from dataclasses import dataclass, field
 
 from reactorhost.histogram import BUCKETS
 
+HEARTBEAT_SECONDS = 0.25
+"""The most between two heartbeats of a loop that turns."""
+
+SILENT_SECONDS = 1.0
+"""A loop that has not turned for so long is silent."""
+
 
 @dataclass(slots=True)
 class Counters:
@@ -69,6 +75,17 @@ class Counters:
     jobs_until: float = 0.0
     jobs_until_unix: float = 0.0
 
+    def silent_seconds(self, now: float) -> float | None:
+        """Return how long the loop has not turned; None below a second, and before its first turn."""
+        silent = now - self.heartbeat
+        return silent if self.heartbeat and silent >= SILENT_SECONDS else None
+
+    def lag_seconds(self, now: float) -> float:
+        """Return the longest turn of about the last second, or the age of the present turn if that is longer."""
+        # An overdue heartbeat shows that a turn lasts. One that is due says nothing yet.
+        present = self.silent_seconds(now) or now - self.heartbeat - HEARTBEAT_SECONDS
+        return max(self.lag_max_seconds, present)
+
 
 @dataclass(slots=True)
 class Timings:
@@ -76,9 +93,11 @@ class Timings:
 
     Attributes:
         calls: calls of `receive` that were timed.
-        nanoseconds: time in all timed hooks, without the time of other plugins called inside.
+        nanoseconds: time on the loop in all timed hooks, without the time of other plugins called inside.
         errors: exceptions in all calls, not only in timed ones.
-        receive_nanoseconds: time in the timed calls of `receive`, the sum of what the histogram counts.
+        receive_nanoseconds: time in the timed calls of `receive`, the sum of what the histogram counts, with what they
+            await.
+        waiting_nanoseconds: time in which timed async hooks awaited something, likewise without that of other plugins.
         receive: histogram of the durations of `receive`.
     """
 
@@ -86,10 +105,11 @@ class Timings:
     nanoseconds: int = 0
     errors: int = 0
     receive_nanoseconds: int = 0
+    waiting_nanoseconds: int = 0
     receive: list[int] = field(default_factory=lambda: [0] * BUCKETS)
 
 
-TOTALS = (
+SERVICE_TOTALS = (
     "accepted",
     "refused",
     "denied",
@@ -100,6 +120,11 @@ TOTALS = (
     "bytes_in",
     "bytes_out",
     "hook_errors",
+)
+"""The counters that only grow, and are counted for each service too."""
+
+TOTALS = (
+    *SERVICE_TOTALS,
     "accept_pauses",
     "cpu_seconds",
     "busy_seconds",

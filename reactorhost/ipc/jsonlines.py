@@ -22,6 +22,7 @@ from reactorhost.ipc.line_parts import MOST_DESCRIPTORS, Part, close_all, parts_
 from reactorhost.ipc.line_state import LineState, PartState
 from reactorhost.ipc.messages import Message, MessageDecoder
 from reactorhost.reactor import READ, WRITE, Reactor
+from reactorhost.system import ownership
 from reactorhost.system.fork import ForkRegistry
 
 __all__ = ["JsonLine", "Message", "Receiver"]
@@ -107,6 +108,10 @@ class JsonLine:
         self.queued = sum(len(part.data) for part in state.unsent)
         self._reading, self.ended, self._closes_when_sent = state.reading, state.ended, state.closes_when_sent
         self._update_events()
+
+    def peer(self) -> tuple[int, int, int]:
+        """Return process, user and group id at the other end."""
+        return ownership.peer(self._socket)
 
     def send(self, message: Message, descriptors: Sequence[int] = ()) -> None:
         """Send one object, or queue what the kernel does not accept now; on a closed line, do nothing.

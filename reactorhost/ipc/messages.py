@@ -40,7 +40,9 @@ class Order(enum.StrEnum):
     COUNT = "count"
     """`count`: the number of wanted workers."""
     CONNECTIONS = "connections"
-    """List the connections under the number `request`."""
+    """List connections under the number `request`: `query`, the fields of a `ConnectionQuery`."""
+    DISCONNECT = "disconnect"
+    """Close the connection `id`, and report under the number `request`."""
     REOPEN = "reopen"
     """Write the log to the attached descriptor from now on, and report under the number `request`."""
     INTRODUCE = "introduce"
@@ -54,6 +56,8 @@ class Order(enum.StrEnum):
 class Report(enum.StrEnum):
     """From worker to master."""
 
+    BOOTING = "booting"
+    """Is about to run code of a plugin while it boots: `step` (of `BootStep`), `plugin`."""
     READY = "ready"
     """Booted, and the event loop turns: `plugins`, and `service_workers`: by service, the most workers that its plugins
     allow and the plugin that allows no more."""
@@ -69,14 +73,22 @@ class Report(enum.StrEnum):
     STEPPED_DOWN = "stepped_down"
     """Does not lead, or does not any more, because it leaves: `until` and `until_unix`, up to when it has started the
     jobs of the host."""
+    HELD = "held"
+    """Drains, and only plugins keep it from leaving: `holds`, with `plugin` and `reason` of each; empty when that has
+    ended."""
     HOOK_FAILED = "hook_failed"
-    """A hook raised an exception: `plugin`, `error`; at most once a second for each plugin."""
+    """A hook raised an exception: `plugin`, `hook`, `error`, `where`, of a connection also `peer` and `connection`; at
+    most once a second for each plugin."""
+    EVENT = "event"
+    """A warning or an error that the worker has logged, of a few kinds at most four times a second: `level`, `event`,
+    `fields`."""
     STATS = "stats"
     """Changed metrics of plugins: `counters` and `gauges`, each by plugin and name; at most once a second."""
-    SERVICE_STATS = "service_stats"
-    """Changed counts of services, as of plugins; only with an HTTP endpoint, which has them as metrics."""
     CONNECTIONS = "connections"
-    """Some rows of the list `request`; `last` on the last of them."""
+    """Some rows of the list `request`; `last` on the last of them. `matched` and `total`: how many connections of the
+    worker the query matches so far, and how many it has."""
+    DISCONNECTED = "disconnected"
+    """Carried out the order `request`: `service` and `peer` of the connection, both null if it is gone."""
     SOURCES = "sources"
     """Imported source files, for `reload_on_change`: `files`, a signature by path; each is reported once."""
     BUS_BACKEND = "bus_backend"
@@ -89,6 +101,14 @@ class Report(enum.StrEnum):
     """A plugin has used the bus for the first time."""
     NOT_INTRODUCED = "not_introduced"
     """The order to introduce the worker `pid` came without its descriptor."""
+
+
+class BootStep(enum.StrEnum):
+    """Which code of a plugin runs in a worker that boots; the values are public, in the status document."""
+
+    IMPORT = "import"
+    CONFIGURE = "configure"
+    WORKER_START = "worker_start"
 
 
 Values = dict[str, int | float]

@@ -23,7 +23,9 @@ from reactorhost.histogram import BUCKETS
 from reactorhost.ipc.address_sketch import AddressSketch, SketchState
 from reactorhost.ipc.counters import Counters, Timings
 from reactorhost.ipc.line_parts import close_all
+from reactorhost.ipc.service_pages import LANES, ServicePages, ServicePagesState
 from reactorhost.ipc.shared_cells import SharedCells, cells_bytes
+from reactorhost.ipc.stall import STALL_BYTES, Stall, read_stall, write_stall
 from reactorhost.system.shared_memory import SharedMemory
 
 PAGE_BYTES = 16384
@@ -35,6 +37,7 @@ _COUNTERS = struct.Struct("".join(_FORMATS.values()))
 # Not `dataclasses.astuple`, which copies every value deeply: this takes a third of its time.
 _values = attrgetter(*(each.name for each in fields(Counters)))
 _TIMINGS_FIELDS = tuple(each.name for each in fields(Timings) if each.name != "receive")
+_timings = attrgetter(*_TIMINGS_FIELDS)
 _TIMINGS = struct.Struct(f"{len(_TIMINGS_FIELDS) + BUCKETS}q")
 # Rounded up to 8 bytes, so that the fields behind the counters are aligned too.
 _TIMINGS_AT = -(-_COUNTERS.size // 8) * 8
@@ -42,13 +45,17 @@ _TIMINGS_AT = -(-_COUNTERS.size // 8) * 8
 # The last field of a page: zeros until the worker uses the bus.
 _BUS_ID_BYTES = 8
 _BUS_ID_AT = PAGE_BYTES - _BUS_ID_BYTES
+_STALL_AT = _BUS_ID_AT - STALL_BYTES
 
-assert _TIMINGS_AT + (1 + MOST_PLUGINS) * _TIMINGS.size <= _BUS_ID_AT
+assert _TIMINGS_AT + (1 + MOST_PLUGINS) * _TIMINGS.size <= _STALL_AT
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Where the fields of a page are; `timings` are the fields in front of the buckets."""
+    """Where the fields of a page are; `timings` are the fields in front of the buckets.
+
+    A field that an earlier version does not have is 0 by default: that is what its layout is decoded with.
+    """
 
     page_bytes: int = PAGE_BYTES
     counters: tuple[tuple[str, str], ...] = tuple(_FORMATS.items())
@@ -56,6 +63,11 @@ class Layout:
     timings_at: int = _TIMINGS_AT
     buckets: int = BUCKETS
     most_plugins: int = MOST_PLUGINS
+    stall_at: int = 0
+
+
+LAYOUT = Layout(stall_at=_STALL_AT)
+"""Of the pages of this version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +87,13 @@ class ScoreboardState:
     cells_descriptor: int
     pages: tuple[PagesState, ...]
     addresses: SketchState | None = None
+    services: tuple[ServicePagesState, ...] = ()
 
     def descriptors(self) -> Iterator[int]:
         """Yield the descriptor of every memory."""
         yield self.cells_descriptor
         yield from (each.descriptor for each in self.pages)
+        yield from (each.descriptor for each in self.services)
         if self.addresses is not None:
             yield self.addresses.descriptor
 
@@ -104,6 +118,11 @@ class EarlierPages:
         named = zip(self.layout.counters, values, strict=True)
         return Counters(**{name: value for (name, _), value in named if name in _FORMATS})
 
+    def read_stall(self, page: int) -> Stall | None:
+        """See `Scoreboard`; None if the version does not store it."""
+        at = self.layout.stall_at
+        return read_stall(self.memory.memory, page * self.layout.page_bytes + at) if at else None
+
     def read_timings(self, page: int, plugins: int) -> list[Timings]:
         """See `Scoreboard`; a histogram with other buckets counts as empty."""
         found: list[Timings] = []
@@ -121,16 +140,17 @@ class EarlierPages:
 
 
 class Scoreboard:
-    """Pages for at most `capacity` workers at the same time; those of `state` continue.
+    """Pages for at most `capacity` workers at the same time, which have this number of services; `state` continues.
 
     Attributes:
         shared_cells: the cells of shared counters, some for each page.
+        services: the records of the services of new workers.
     """
 
-    def __init__(self, capacity: int, state: ScoreboardState | None = None) -> None:
+    def __init__(self, capacity: int, state: ScoreboardState | None = None, *, services: int = 1) -> None:
         self._capacity = capacity if state is None else state.capacity
         earlier = () if state is None else state.pages
-        current = earlier[0] if earlier and earlier[0].layout == Layout() else None
+        current = earlier[0] if earlier and earlier[0].layout == LAYOUT else None
         size = self._capacity * PAGE_BYTES
         self._pages = SharedMemory("scoreboard", size, None if current is None else current.descriptor)
         self._memory = self._pages.memory
@@ -140,6 +160,11 @@ class Scoreboard:
         cells = None if state is None else state.cells_descriptor
         self._cells = SharedMemory("shared-cells", cells_bytes(self._capacity), cells)
         self.shared_cells = SharedCells(self._cells.memory)
+        self._all_services = [] if state is None else [ServicePages(self._capacity, 0, each) for each in state.services]
+        found = (each for each in self._all_services if (each.services, each.lanes) == (services, LANES))
+        self.services = next(found, None) or ServicePages(self._capacity, services)
+        if self.services not in self._all_services:
+            self._all_services.append(self.services)
         addresses = None if state is None else state.addresses
         self._unused: list[int] = []
         self._address_sketch: AddressSketch | None = None
@@ -158,19 +183,24 @@ class Scoreboard:
         earlier = [each.export() for each in self._earlier]
         unused = {*self._free, *(page for each in earlier for page in each.used)}
         used = tuple(page for page in range(self._capacity) if page not in unused)
-        current = PagesState(self._pages.export(), Layout(), used)
+        current = PagesState(self._pages.export(), LAYOUT, used)
         addresses = None if self._address_sketch is None else self._address_sketch.export()
-        return ScoreboardState(self._capacity, self._cells.export(), (current, *earlier), addresses)
+        services = tuple(each.export() for each in self._all_services)
+        return ScoreboardState(self._capacity, self._cells.export(), (current, *earlier), addresses, services)
 
     def close_unused(self) -> None:
         """Close what this version has no use for, when it cannot return to the one of before any more."""
         close_all(self._unused)
         self._unused.clear()
+        for services in list(self._all_services):
+            self._close_if_unused(services)
 
     def close_descriptors(self) -> None:
         """Close the files of the memory, which stays mapped; called in forked workers."""
         for each in (self._pages, self._cells, *(earlier.memory for earlier in self._earlier)):
             each.close()
+        for services in self._all_services:
+            services.close()
         if self._address_sketch is not None:
             self._address_sketch.close_descriptor()
 
@@ -184,6 +214,7 @@ class Scoreboard:
         # Before the fork: the master must not read the totals of an earlier worker as those of the new one.
         self._memory[page * PAGE_BYTES : (page + 1) * PAGE_BYTES] = bytes(PAGE_BYTES)
         self.shared_cells.use(page)
+        self.services.use(page)
         if self._address_sketch is not None:
             self._address_sketch.use(page)
         return page
@@ -199,6 +230,9 @@ class Scoreboard:
 
     def give_back(self, page: int) -> None:
         """Mark the page of a worker that has ended as unused."""
+        for services in [each for each in self._all_services if page in each.used]:
+            services.give_back(page)
+            self._close_if_unused(services)
         earlier = self._earlier_of(page)
         if earlier is None:
             self.write_bus_id(page, bytes(_BUS_ID_BYTES))
@@ -226,7 +260,7 @@ class Scoreboard:
         """Store the worker's timings, then those of its plugins."""
         for position, each in enumerate(timings[: 1 + MOST_PLUGINS]):
             at = page * PAGE_BYTES + _TIMINGS_AT + position * _TIMINGS.size
-            packed = _TIMINGS.pack(each.calls, each.nanoseconds, each.errors, each.receive_nanoseconds, *each.receive)
+            packed = _TIMINGS.pack(*_timings(each), *each.receive)
             self._store(at, packed)
 
     def read_timings(self, page: int, plugins: int) -> list[Timings]:
@@ -237,9 +271,27 @@ class Scoreboard:
         found: list[Timings] = []
         for position in range(1 + min(plugins, MOST_PLUGINS)):
             at = page * PAGE_BYTES + _TIMINGS_AT + position * _TIMINGS.size
-            calls, nanoseconds, errors, receive_nanoseconds, *receive = _TIMINGS.unpack_from(self._memory, at)
-            found.append(Timings(calls, nanoseconds, errors, receive_nanoseconds, receive))
+            calls, nanoseconds, errors, receive_nanoseconds, waits, *receive = _TIMINGS.unpack_from(self._memory, at)
+            found.append(Timings(calls, nanoseconds, errors, receive_nanoseconds, waits, receive))
         return found
+
+    def services_of(self, page: int) -> ServicePages | None:
+        """Return the pages in which the page's worker stores the records of its services; None if it stores none."""
+        return next((each for each in self._all_services if page in each.used), None)
+
+    def write_stall(self, page: int, stall: Stall | None) -> None:
+        """Store what blocks the worker's loop, or None while it turns."""
+        write_stall(self._memory, page * PAGE_BYTES + _STALL_AT, stall)
+
+    def read_stall(self, page: int) -> Stall | None:
+        """Return what blocks the worker's loop, or None."""
+        earlier = self._earlier_of(page)
+        return read_stall(self._memory, page * PAGE_BYTES + _STALL_AT) if earlier is None else earlier.read_stall(page)
+
+    def _close_if_unused(self, services: ServicePages) -> None:
+        if not services.used and services is not self.services:
+            self._all_services.remove(services)
+            services.close()
 
     def write_bus_id(self, page: int, bus_id: bytes) -> None:
         """Store the id by which the worker is known on the bus."""
@@ -251,7 +303,8 @@ class Scoreboard:
         return any(bus_id) and any(self._memory[end - _BUS_ID_BYTES : end] == bus_id for end in ends)
 
     def _earlier_of(self, page: int) -> EarlierPages | None:
-        return next((each for each in self._earlier if page in each.used), None)
+        # Several times for each worker and document, and hardly ever is there one.
+        return next((each for each in self._earlier if page in each.used), None) if self._earlier else None
 
     def _store(self, at: int, packed: bytes) -> None:
         self._memory[at : at + len(packed)] = packed

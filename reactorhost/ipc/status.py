@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from typing import TypedDict
 
-SCHEMA = 1
+SCHEMA = 2
+
+CRASH_SECONDS = 3600.0
+"""How long a crash stays in the document."""
 
 
 class PluginStatus(TypedDict):
@@ -19,12 +22,31 @@ class PluginStatus(TypedDict):
     version: str | None
 
 
+class ChainPluginStatus(PluginStatus):
+    """A plugin in the chain of a service."""
+
+    time_share: float | None
+    """Its share of the time that the service's plugins spend on the loop, 0 to 1; None without a sample."""
+
+
+class QueueStatus(TypedDict):
+    """The connections that wait to be accepted, in all listening sockets of a service; None if it has none."""
+
+    depth: int | None
+    limit: int | None
+    dropped: int | None
+    """Connections that the kernel dropped, mostly because a queue was full."""
+
+
 class ServiceStatus(TypedDict):
-    """One service: the addresses that are bound, and its plugins in calling order."""
+    """One service: the addresses that are bound, its plugins in calling order, and its clients.
+
+    Its figures are as of the last whole second of the host's own clock.
+    """
 
     name: str
     addresses: list[str]
-    plugins: list[PluginStatus]
+    plugins: list[ChainPluginStatus]
     receives: bool | None
     """Whether a plugin of it has the hook `receive`; None before a worker has loaded them."""
     workers: int
@@ -33,6 +55,14 @@ class ServiceStatus(TypedDict):
     """The plugin that allows fewer workers than the operator; None if none does."""
     max_connections: int
     """Open connections that these workers together may have."""
+    connections: int
+    """Open now, pending handshakes included."""
+    totals: Totals
+    rates: Rates
+    latency: Latency
+    queue: QueueStatus
+    bus_members: int
+    """Memberships of its connections in groups. Messages have no service: a plugin sends them for all its services."""
 
 
 class Totals(TypedDict):
@@ -124,6 +154,36 @@ class BusStatus(TypedDict):
     """None without the setting `bus_url`, and before a worker has reported."""
 
 
+class StallStatus(TypedDict):
+    """The code that blocks the loop of a worker, as its watchdog found it."""
+
+    plugin: str
+    hook: str
+    where: str
+    """File and line, as in the log."""
+    peer: str | None
+    """The client that it is called for; None if it is called for none, as a timer of the worker is."""
+    seconds: float
+    """How long it has blocked the loop; of a moment up to a second ago while it still does."""
+
+
+class BootStatus(TypedDict):
+    """Which code of a plugin runs in a worker that boots."""
+
+    step: str
+    """import, configure or worker_start."""
+    plugin: str
+    seconds: float
+    """Time in this step."""
+
+
+class HoldStatus(TypedDict):
+    """Why a plugin keeps a worker that drains from leaving."""
+
+    plugin: str
+    reason: str
+
+
 class WorkerStatus(Totals):
     """One worker process. Seconds are counted to the moment of the document."""
 
@@ -132,6 +192,10 @@ class WorkerStatus(Totals):
     generation: int
     state: str
     """starting, ready, draining, stopping or stuck."""
+    boot: BootStatus | None
+    """None unless it is starting and has begun to run such code."""
+    holds: list[HoldStatus]
+    """What keeps it from leaving, if it drains and has nothing else to wait for."""
     uptime_seconds: float
     state_seconds: float
     """Time in this state."""
@@ -144,14 +208,20 @@ class WorkerStatus(Totals):
     full: bool
     """Cannot accept: it has `max_connections` connections, or no descriptors left."""
     lag_max_seconds: float | None
-    """Longest turn of its loop in the last second."""
+    """Longest turn of its loop in the last second, or the age of the present turn if that is longer."""
+    silent_seconds: float | None
+    """Time since its loop turned last; None below a second."""
+    stall: StallStatus | None
+    """What blocks its loop; None while the loop turns, and if the watchdog found no code of a plugin."""
+    process_state: str | None
+    """What the kernel says of a silent one: running, sleeping, disk, stopped or ended; else None."""
     cpu_percent: float | None
     """Of one processor."""
     busy_percent: float | None
     """Time in which its loop did not wait; of a worker with asyncio without the time in its tasks."""
     rss_bytes: int | None
     pss_bytes: int | None
-    """Resident memory with shared pages divided among their users, at most five seconds old."""
+    """Resident memory with shared pages divided among their users, some seconds old."""
     restarts: int
     """Unexpected ends of workers of its slot."""
     last_exit: str | None
@@ -176,20 +246,39 @@ class SlotStatus(TypedDict):
     adopted_by: int | None
     """Process id of the neighbour that serves its listeners."""
     last_exit: str | None
+    reason: str | None
+    """Why it is in back-off: the error of the boot, or how the worker ended."""
 
 
 class ListenerStatus(TypedDict):
-    """One listening socket; `slot` is None where all slots share it."""
+    """One bound address, over its sockets: one of each slot, or one that all slots share."""
 
     service: str
     address: str
-    slot: int | None
+    sockets: int
     depth: int | None
     """Connections that wait to be accepted."""
     limit: int | None
     """The most that can wait."""
     dropped: int | None
     """Connections that the kernel dropped, mostly because the queue was full."""
+    fullest_slot: int | None
+    """The slot of the socket whose queue is the fullest; None if all slots share it."""
+    fullest_depth: int | None
+    fullest_limit: int | None
+
+
+class LastError(TypedDict):
+    """The newest exception in the code of a plugin."""
+
+    message: str
+    hook: str
+    where: str
+    """File and line of the plugin's code that raised it, or ?."""
+    peer: str | None
+    """The client that it happened with, if it was one."""
+    slot: int
+    age_seconds: float
 
 
 class PluginMetricsStatus(PluginStatus):
@@ -201,24 +290,33 @@ class PluginMetricsStatus(PluginStatus):
     close_per_second: float
     latency: Latency
     time_share: float | None
-    """Its share of the time spent in plugins, 0 to 1; None without a sample."""
+    """Its share of the time that plugins spend on the loop, 0 to 1; None without a sample."""
+    waiting_share: float | None
+    """The part of the time of its own hooks in which they await something, 0 to 1; None without a sample."""
     errors: int
     errors_per_second: float
-    last_error: str | None
-    last_error_age_seconds: float | None
+    last_error: LastError | None
     stats: dict[str, int | float]
     """Its own metrics by name: counters, shared ones too, since the start and with workers that have ended; and sums of
     gauges."""
 
 
 class EventStatus(TypedDict):
-    """An event of the log; the newest is the last."""
+    """An event of the log and its repeats; the newest is the last."""
 
+    id: int
+    """Grows with every event: of two versions of an entry, the newer one has the larger id."""
+    entry: int
+    """Number of the entry, which stays when a repeat changes it."""
     time: float
-    """Unix time in seconds."""
+    """Unix time in seconds, of the newest repeat as `fields`."""
+    first_time: float
     level: str
     event: str
     fields: dict[str, str | int | float | None]
+    count: int
+    slots: list[int]
+    """Slots of the workers that the repeats are about."""
 
 
 class History(TypedDict):
@@ -306,5 +404,8 @@ class StatusDocument(TypedDict):
     listeners: list[ListenerStatus]
     plugins: list[PluginMetricsStatus]
     events: list[EventStatus]
+    """The newest 50, or those that are newer than the request's `events_since`."""
+    crashes: list[EventStatus]
+    """Crashes, failed boots, reloads and upgrades of the last hour, and sockets that could not be opened; likewise."""
     history: History | None
     """Only if the request has it: `{"verb": "status", "history": true}`."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import importlib.util
 import resource
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from reactorhost import __version__
 from reactorhost.address import Address
-from reactorhost.config.problems import Problems
+from reactorhost.config.problems import Problems, raise_together
 from reactorhost.config.settings import MAX_WORKERS, Settings
 from reactorhost.errors import BootError, ConfigError, PluginError, ReactorhostError, counted
 from reactorhost.framing.named import may_be_brought
@@ -105,6 +105,14 @@ def _check_admin(settings: Settings) -> list[str]:
     return [f"admin is {settings.admin}: other machines reach it, without password and TLS"]
 
 
+def _check_backlog(settings: Settings) -> list[str]:
+    """Return a warning if the kernel does not allow the backlog that was set."""
+    effective = bind.effective_backlog(settings.backlog)
+    if effective == settings.backlog or not settings.is_set("backlog"):
+        return []
+    return [f"the kernel limits the backlog to {effective} (net.core.somaxconn), and {settings.backlog} was set"]
+
+
 def check_settings(settings: Settings) -> list[str]:
     """Check accounts, addresses, limits, plugins, framings and certificates; returns warnings.
 
@@ -123,6 +131,7 @@ def check_settings(settings: Settings) -> list[str]:
         _check_framings,
         _check_certificates,
         _check_admin,
+        _check_backlog,
     ):
         try:
             warnings += check(settings) or ()
@@ -130,17 +139,6 @@ def check_settings(settings: Settings) -> list[str]:
             failures.append(error)
     raise_together(failures)
     return warnings
-
-
-def raise_together(failures: Sequence[ReactorhostError]) -> None:
-    """Raise a single failure as it is, several as one ConfigError; do nothing if there is none."""
-    problems = Problems()
-    for each in failures:
-        problems.include(each)
-    if len(problems.found) == 1 or len(failures) == 1:
-        raise failures[0]
-    if failures:
-        raise problems.error()
 
 
 def _check_account(settings: Settings) -> None:

@@ -10,8 +10,9 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
+from reactorhost.ipc.counters import SILENT_SECONDS
 from reactorhost.master.context import MasterContext
-from reactorhost.master.plan.worker_table import SILENT_SECONDS, WorkerRecord, WorkerState
+from reactorhost.master.plan.worker_table import WorkerRecord, WorkerState
 from reactorhost.master.supervisor import Supervisor
 from reactorhost.system.rate_limit import RateLimit
 
@@ -59,4 +60,12 @@ class HeartbeatWatch:
         elif worker.state is WorkerState.READY and self._lines.admits(now, slot):
             self._logged.add(pid)
             suppressed = self._lines.take_suppressed(slot)
-            log.warning("worker_blocked", slot=slot, pid=pid, seconds=round(seconds, 1), suppressed=suppressed)
+            stall = self.context.pool.stall(pid)
+            log.warning(
+                "worker_blocked",
+                slot=slot,
+                pid=pid,
+                seconds=round(seconds, 1),
+                **({} if stall is None else stall.fields()),
+                suppressed=suppressed,
+            )

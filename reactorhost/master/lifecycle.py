@@ -8,18 +8,21 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from reactorhost import __version__
-from reactorhost.errors import BootError, ReactorhostError, StoppedEarlyError, counted
+from reactorhost.errors import BootError, ReactorhostError, StoppedEarlyError
+from reactorhost.ipc.hold_reason import HoldReason
 from reactorhost.ipc.jsonlines import Message
 from reactorhost.ipc.messages import Order, Report
 from reactorhost.ipc.moments import Moment
 from reactorhost.master.context import MasterContext
 from reactorhost.master.heartbeats import HeartbeatWatch
-from reactorhost.master.plan.operations import Watcher
 from reactorhost.master.plan.planner import Exit, ExitKind, HostState
+from reactorhost.master.plan.progress import Watcher
 from reactorhost.master.plan.slot import SlotState
 from reactorhost.master.rundir import RunDirectory
 from reactorhost.master.stats.ended_workers import exit_reason
+from reactorhost.master.stats.hook_error import HookError
 from reactorhost.master.stats.samples import INTERVAL_SECONDS
+from reactorhost.master.stop_progress import StopProgress, StopReport
 from reactorhost.master.supervisor import Supervisor
 from reactorhost.master.workers.exit_report import ExitReport
 from reactorhost.reactor import TimerHandle
@@ -33,6 +36,7 @@ class Lifecycle:
 
     Attributes:
         started: the workers were ready once; of a host that another program has started, from the beginning.
+        on_stopping: called once a second while a host stops that was started, with how far that is.
         other_children: called with the wait status of a child that is not a worker, by its process id.
     """
 
@@ -43,22 +47,28 @@ class Lifecycle:
     each_second: list[Callable[[], object]] = field(default_factory=list)
     started: bool = False
     other_children: dict[int, Callable[[int], object]] = field(default_factory=dict)
+    on_stopping: Callable[[StopReport], object] = lambda report: None
     _failure: ReactorhostError | None = None
     _stop_watchers: list[Watcher] = field(default_factory=list)
     _delay: TimerHandle | None = None
     _written_workers: list[tuple[int, int, int]] | None = None
+    _progress: StopProgress = field(init=False)
 
     def __post_init__(self) -> None:
+        self._progress = StopProgress(self.context)
         pool = self.context.pool
+        pool.on(Report.BOOTING, self._booting)
         pool.on(Report.READY, self._ready)
         pool.on(Report.LEAVING, self._leaving)
         pool.on(Report.FULL, self._full)
+        pool.on(Report.HELD, self._held)
         pool.on(Report.HOOK_FAILED, self._hook_failed)
+        pool.on(Report.EVENT, self._worker_event)
         pool.on(Report.STATS, self.context.monitor.metrics.update)
-        pool.on(Report.SERVICE_STATS, self.context.monitor.services.update)
         pool.on(Report.BUS_BACKEND, self.context.bus.backend_changed)
         pool.on(Report.SHARED_COUNTER, self.context.shared_counters.requested)
         pool.on(Report.CONNECTIONS, self.context.requests.answered)
+        pool.on(Report.DISCONNECTED, self.context.requests.answered)
         pool.on(Report.REOPENED, self.context.requests.answered)
         self.supervisor.after_settling += [self._report_start, self.write_workers]
         self.supervisor.on_failure = self._fail_start_if_starting
@@ -88,13 +98,17 @@ class Lifecycle:
         monitor = self.context.monitor
         monitor.sample(now)
         for pid, seconds in monitor.stalled(self.context.planner.settings.stall_timeout or 0.0, now):
-            self.context.planner.stalled(pid, seconds, now)
+            self.context.planner.stalled(pid, seconds, self.context.pool.stall(pid), now)
             self.supervisor.schedule()
         for callback in self.each_second:
             callback()
         self.context.reactor.call_later(INTERVAL_SECONDS, self._sample)
 
     # Reports of workers.
+
+    def _booting(self, pid: int, message: Message) -> None:
+        self.context.planner.table.note_boot_step(pid, message["step"], message["plugin"], time.monotonic())
+        self.supervisor.schedule()
 
     def _ready(self, pid: int, message: Message) -> None:
         log = self.context.log
@@ -129,13 +143,35 @@ class Lifecycle:
         self.context.planner.full(pid, full=message["full"])
         self.supervisor.schedule()
 
+    def _held(self, pid: int, message: Message) -> None:
+        worker = self.context.planner.workers.get(pid)
+        if worker is not None:
+            worker.holds = tuple(HoldReason(each["plugin"], each["reason"]) for each in message["holds"])
+
     def _hook_failed(self, pid: int, message: Message) -> None:
         worker = self.context.planner.workers.get(pid)
         if worker is not None:
-            plugin, error = message["plugin"], message["error"]
-            self.context.monitor.errors[plugin] = (error, time.monotonic())
+            failed = HookError.reported(message, worker.slot, time.monotonic())
+            self.context.monitor.errors[message["plugin"]] = failed
             # The worker logged it, with the traceback.
-            self.context.log.remember("error", "hook_failed", slot=worker.slot, pid=pid, plugin=plugin, error=error)
+            self.context.log.remember(
+                "error",
+                "hook_failed",
+                slot=worker.slot,
+                pid=pid,
+                plugin=message["plugin"],
+                hook=failed.hook,
+                **({} if failed.peer is None else {"peer": failed.peer}),
+                error=failed.message,
+                where=failed.where,
+            )
+
+    def _worker_event(self, pid: int, message: Message) -> None:
+        worker = self.context.planner.workers.get(pid)
+        if worker is not None:
+            # The worker logged it.
+            fields = {"slot": worker.slot, "pid": pid, **message["fields"]}
+            self.context.log.remember(message["level"], message["event"], **fields)
 
     # Exits.
 
@@ -161,7 +197,7 @@ class Lifecycle:
         self.context.requests.worker_ended(pid)
         self.context.introductions.worker_ended(pid)
         worker = planner.workers[pid]
-        self.context.monitor.worker_ended(pid, worker.slot, report.last)
+        self.context.monitor.worker_ended(pid, worker.slot, report)
         counters = report.last.counters
         planner.leadership.note_progress(pid, Moment(counters.jobs_until, counters.jobs_until_unix))
         boot_error = report.boot_error(worker.slot, pid, worker.reason)
@@ -170,7 +206,7 @@ class Lifecycle:
             return
         self.context.monitor.samples.ended.exits[exit_reason(ended, report)] += 1
         match ended.kind:
-            case ExitKind.EXPECTED if report.stack is None:
+            case ExitKind.EXPECTED if report.is_orderly(worker.reason):
                 log.info("worker_exited", slot=worker.slot, pid=pid, how=report.how)
             case ExitKind.EXPECTED | ExitKind.CRASHED:
                 self._log_crash(ended, report)
@@ -196,6 +232,7 @@ class Lifecycle:
             rss_peak_bytes=report.rss_peak_bytes,
             # A slot can be retired before the last worker of it ends.
             restarts=slot.restarts if slot is not None else 0,
+            **({} if report.stall is None else report.stall.fields()),
             details=None if report.stack is None else report.stack.text,
         )
 
@@ -223,8 +260,9 @@ class Lifecycle:
             return
         self.started = True
         effective = self.context.listeners.effective_backlog()
-        if effective < settings.backlog:
-            self.context.log.info("backlog_limited", asked=settings.backlog, effective=effective)
+        # The default asks for more than most systems allow; `status` has what it comes to.
+        if effective < settings.backlog and settings.is_set("backlog"):
+            self.context.log.warning("backlog_limited", asked=settings.backlog, effective=effective)
         if ready < len(slots):
             self.context.log.warning("workers_missing", ready=ready, wanted=len(slots))
         self.context.log.info("host_ready", workers=ready)
@@ -306,12 +344,10 @@ class Lifecycle:
             log.info("host_stopping", connections=connections, seconds=seconds, hint="a second signal stops at once")
 
     def _report_stop_progress(self) -> None:
-        left, workers = self.context.pool.connections(), len(self.context.planner.workers)
-        seconds = self.context.planner.stopping.seconds_left(time.monotonic())
-        text = f"{counted(left, 'connection')} open on {counted(workers, 'worker')}, at most {seconds:.0f} s left"
-        if self.context.planner.state is HostState.LEAVING:
-            delay = self.context.planner.stopping.delay_left(time.monotonic())
-            text = f"clients are accepted for {delay:.0f} s more; {text}"
+        report = self._progress.report()
+        if self.started:
+            self.on_stopping(report)
+        text = "; ".join(filter(None, (report.text, report.client)))
         for watcher in self._stop_watchers:
-            watcher.progress(text, connections=left, workers=workers, seconds=round(seconds, 1))
+            watcher.progress(text, connections=report.connections, workers=report.workers, seconds=report.seconds)
         self.context.reactor.call_later(_STOP_PROGRESS_SECONDS, self._report_stop_progress)

@@ -17,6 +17,7 @@ from reactorhost.master.admin.control_server import ControlServer
 from reactorhost.master.autoscaler import Autoscaler
 from reactorhost.master.file_watch import FileWatch
 from reactorhost.master.lifecycle import Lifecycle
+from reactorhost.master.listen.bind import naming_setting
 from reactorhost.master.recycler import Recycler
 from reactorhost.master.status_document import StatusBuilder
 from reactorhost.master.systemd.notices import notify_manager
@@ -99,7 +100,8 @@ class Management:
         metrics = metrics_route(context, self.status.started_at)
         routes = {**Probes(context.planner, self.status).routes(), "/metrics": metrics}
         state = None if resumption is None else resumption.document.state.endpoint
-        server = HttpServer.at(address, context.reactor, context.pool.registry, routes, state)
+        with naming_setting(context.planner.settings, "admin", "--admin"):
+            server = HttpServer.at(address, context.reactor, context.pool.registry, routes, state)
         context.admin.extend(server.sockets.addresses())
         if state is None and not is_local(address):
             hint = "other machines reach it, without password and TLS"

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
-from reactorhost import logs
+from reactorhost import log_setup
 from reactorhost.config.default_paths import DEFAULT_LOG
 from reactorhost.config.settings import Settings
 from reactorhost.errors import ReactorhostError, StoppedEarlyError, error_from_os
@@ -35,7 +35,7 @@ def open_log(settings: Settings, unless_started: ExitStack, resumed: int | None 
     """
     is_new = settings.log_file is not None and resumed is None and not os.path.exists(settings.log_file)
     try:
-        log_file = logs.install(
+        log_file = log_setup.install(
             settings.log_file,
             settings.log_format,
             settings.log_level,

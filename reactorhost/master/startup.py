@@ -7,16 +7,15 @@ import gc
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 
 from reactorhost.config.default_paths import base_dirs, selection
 from reactorhost.config.settings import MAX_WORKERS, Settings
-from reactorhost.errors import BootError, error_from_os, limit_hint
+from reactorhost.errors import BootError, counted, error_from_os, limit_hint
 from reactorhost.ipc.moments import Moment
 from reactorhost.ipc.scoreboard import Scoreboard, ScoreboardState
-from reactorhost.ipc.status import StatusDocument
 from reactorhost.logs import HOST_LOGGER, EventLog
 from reactorhost.master.admin.commands import Launch
 from reactorhost.master.context import MasterContext
@@ -30,9 +29,11 @@ from reactorhost.master.management import Management
 from reactorhost.master.plan.planner import Planner
 from reactorhost.master.rundir import RunDirectory
 from reactorhost.master.start_log import open_log, with_log_of_daemon
+from reactorhost.master.start_progress import Starter, StartProgress
 from reactorhost.master.stats.bus_monitor import BusMonitor
 from reactorhost.master.stats.events import EventRing
 from reactorhost.master.stats.monitor import Monitor
+from reactorhost.master.stats.service_sums import ServiceSums
 from reactorhost.master.stats.shared_counters import SharedCounterRows
 from reactorhost.master.status_document import StatusBuilder
 from reactorhost.master.supervisor import Supervisor
@@ -59,10 +60,10 @@ def run_host(
     launch: Launch,
     manager: ManagerVariables,
     run_worker: RunWorker,
-    on_started: Callable[[StatusDocument], None],
+    starter: Starter,
     resumption: Resumption | None = None,
 ) -> None:
-    """Run the master of a host until the host has stopped; `on_started` is called once its workers are ready.
+    """Run the master of a host until the host has stopped; the `starter` follows its start.
 
     `manager` is what a service manager passed, `run_worker` the entry point of the forked workers. With a `resumption`
     the host runs already, and this program continues it.
@@ -78,7 +79,7 @@ def run_host(
         rundir.take_lock()
     else:
         rundir.restore(resumption.document.state.rundir)
-    setup = _Setup(settings, launch, manager, run_worker, on_started, resumption, registry, rundir)
+    setup = _Setup(settings, launch, manager, run_worker, starter, resumption, registry, rundir)
     with ExitStack() as clean_up:
         # Inside: a program that cannot continue the host returns to the one of before, and must not clean up.
         with contextlib.nullcontext() if resumption is None else resumption.falling_back():
@@ -97,7 +98,7 @@ class _Setup:
     launch: Launch
     manager: ManagerVariables
     run_worker: RunWorker
-    on_started: Callable[[StatusDocument], None]
+    starter: Starter
     resumption: Resumption | None
     registry: ForkRegistry
     rundir: RunDirectory
@@ -132,7 +133,7 @@ class _Setup:
             listeners = Listeners(settings, registry, PassedSockets.of(self.manager.descriptors))
             clean_up.callback(listeners.close)
             if state is None:
-                _bind(listeners, leftovers)
+                _bind(listeners, leftovers, self.starter)
             else:
                 listeners.restore(state.listeners)
 
@@ -143,10 +144,13 @@ class _Setup:
             def started() -> None:
                 # From here on the log file stays, whatever becomes of the host.
                 unless_started.pop_all()
-                self.on_started(status.document())
+                self.starter.started(status.document())
                 log_file.write_held()
 
             lifecycle = Lifecycle(context, Supervisor(context), rundir, started, started=state is not None)
+            lifecycle.on_stopping = self.starter.stopping
+            if state is None:
+                StartProgress(lifecycle, self.starter).follow()
             leftovers.schedule(context.reactor, settings.stop_timeout)
             management = Management(
                 lifecycle, status, self.launch, log_file, self.manager, notify_socket, self.resumption
@@ -163,13 +167,14 @@ class _Setup:
         clean_up.callback(reactor.close)
         # A worker that kept this reactor would share its wake-up socket, and its signals would reach the master.
         self.registry.add(reactor, reactor.close)
-        scoreboard = _scoreboard(None if self.state is None else self.state.pool.scoreboard)
+        scoreboard = _scoreboard(None if self.state is None else self.state.pool.scoreboard, len(settings.services))
         return WorkerPool(reactor, self.registry, scoreboard, self.run_worker, account)
 
 
-def _scoreboard(state: ScoreboardState | None) -> Scoreboard:
+def _scoreboard(state: ScoreboardState | None, services: int) -> Scoreboard:
     try:
-        return Scoreboard(_SCOREBOARD_PAGES, state)
+        # Services cannot change while a host runs.
+        return Scoreboard(_SCOREBOARD_PAGES, state, services=services)
     except OSError as error:
         # Some sandboxes refuse this call, and the operator has to know which one it was.
         what = f"cannot fork a worker: memfd_create: {error.strerror}"
@@ -179,7 +184,7 @@ def _scoreboard(state: ScoreboardState | None) -> Scoreboard:
 def _context(settings: Settings, listeners: Listeners, pool: WorkerPool) -> MasterContext:
     reactor = pool.reactor
     log = EventRing(logging.getLogger(HOST_LOGGER))
-    monitor = Monitor(reactor, pool)
+    monitor = Monitor(reactor, pool, ServiceSums(len(settings.services)))
     planner = Planner(settings, started=Moment(time.monotonic(), time.time()))
     continue_slots(planner, listeners, time.monotonic())
     listeners.passed.close(log)
@@ -206,9 +211,10 @@ def _as_start_error() -> Iterator[None]:
         raise error_from_os(error, "cannot start", hint=limit_hint(error)) from None
 
 
-def _bind(listeners: Listeners, leftovers: Leftovers) -> None:
+def _bind(listeners: Listeners, leftovers: Leftovers, starter: Starter) -> None:
     """Bind everything; workers of a master that was killed a moment ago may hold the addresses a little longer."""
-    give_up_at = time.monotonic() + GRACE_SECONDS
+    began = time.monotonic()
+    give_up_at = began + GRACE_SECONDS
     while True:
         try:
             listeners.bind()
@@ -220,6 +226,8 @@ def _bind(listeners: Listeners, leftovers: Leftovers) -> None:
                 if not leftovers.end_listening():
                     raise
                 give_up_at = time.monotonic() + GRACE_SECONDS
+            waited_for = counted(len(leftovers.running()), "worker")
+            starter.show(f"waiting for {waited_for} of a host that was killed", step_seconds=time.monotonic() - began)
             # Poll: such a worker is not a child of this process, so its end causes no event here.
             time.sleep(_LEFTOVER_POLL_SECONDS)
         else:

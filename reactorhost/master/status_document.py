@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reactorhost import __version__
 from reactorhost.ipc import status
+from reactorhost.ipc.boot_place import BootPlace
+from reactorhost.ipc.counters import Counters
+from reactorhost.ipc.stall import Stall
 from reactorhost.master.context import MasterContext
+from reactorhost.master.listen.queue_readings import sum_of_known
 from reactorhost.master.plan import readiness
 from reactorhost.master.plan.slot import Slot
 from reactorhost.master.plan.worker_table import WorkerRecord
-from reactorhost.master.stats.samples import latency, totals_of
+from reactorhost.master.stats.bus_monitor import BusReading
+from reactorhost.master.stats.samples import latency, worker_totals
 from reactorhost.plugins import discovery
 from reactorhost.plugins.identity import RECEIVING_HOOKS
 from reactorhost.system import procfs
@@ -26,20 +32,33 @@ class StatusBuilder:
     started_at: float
     started_monotonic: float
 
-    def document(self, *, history: bool = False) -> status.StatusDocument:
-        """Return the host as it is, with the samples of the last minutes if they are wanted."""
+    def document(self, *, history: bool = False, events_since: int | None = None) -> status.StatusDocument:
+        """Return the host as it is, with the samples of the last minutes if they are wanted.
+
+        Of events, those are in it that are newer than `events_since`, or the newest ones.
+        """
         now = time.monotonic()
         planner, pool = self.context.planner, self.context.pool
         settings = planner.settings
         samples = self.context.monitor.samples
         rates = samples.rates()
-        counters = [pool.counters(pid) for pid in pool.pids()]
+        counters_by_pid = {pid: pool.counters(pid) for pid in pool.pids()}
+        counters = list(counters_by_pid.values())
+        listeners = self.context.listeners.status()
         not_ready = readiness.reasons(planner)
         workers = sorted(planner.workers.values(), key=lambda each: (each.slot, each.generation, each.pid))
         adopted: dict[int, list[int]] = {}
         for slot in planner.slots.values():
             if slot.adopter is not None:
                 adopted.setdefault(slot.adopter, []).append(slot.number)
+        # The rows and the figures of the host are of one reading, or they would not add up.
+        bus = self.context.bus.read(settings.bus_url, counters_by_pid)
+        rows = [
+            self._worker(worker, counters_by_pid[worker.pid], adopted.get(worker.pid, []), bus, now)
+            for worker in workers
+        ]
+        # From the rows, so that no document counts a worker that it calls silent.
+        serving = {row["slot"] for row in rows if row["state"] == "ready" and row["silent_seconds"] is None}
         return {
             "schema": status.SCHEMA,
             "version": __version__,
@@ -61,23 +80,24 @@ class StatusBuilder:
             "backlog": self.context.listeners.effective_backlog(),
             "max_connections": settings.max_connections * min(planner.scaling.target, planner.limits.most()),
             "workers_wanted": planner.scaling.target,
-            "workers_ready": planner.scaling.ready_slots(),
+            "workers_ready": len(serving.intersection(planner.scaling.wanted())),
             "reloading": planner.reload.running,
             "scaling": self._scaling(now),
             "recycled": dict(planner.recycle_limits.recycled),
             "limited": samples.limited(counters),
             "problems": list(self.context.problems.values()),
-            "services": self._services(),
+            "services": self._services(listeners),
             "totals": samples.totals(counters),
             "rates": rates,
             "latency": samples.latency(),
-            "bus": self.context.bus.host(settings.bus_url),
+            "bus": None if bus is None else bus.host,
             "master": self._master(now),
             "slots": [self._slot(slot, now) for _, slot in sorted(planner.slots.items())],
-            "workers": [self._worker(worker, adopted.get(worker.pid, []), now) for worker in workers],
-            "listeners": self.context.listeners.status(),
+            "workers": rows,
+            "listeners": listeners,
             "plugins": self._plugins(rates, now),
-            "events": self.context.log.events(),
+            "events": self.context.log.events(events_since),
+            "crashes": self.context.log.crashes(events_since),
             "history": samples.history() if history else None,
         }
 
@@ -99,21 +119,29 @@ class StatusBuilder:
             "changed_seconds": None if step is None else round(now - policy.step_at, 1),
         }
 
-    def _services(self) -> list[status.ServiceStatus]:
+    def _services(self, listeners: Sequence[status.ListenerStatus]) -> list[status.ServiceStatus]:
         loaded = self.context.pool.plugins()
         planner = self.context.planner
         limited = planner.limits.limited()
+        sums = self.context.monitor.services
         services: list[status.ServiceStatus] = []
-        for service in planner.settings.services:
+        for position, service in enumerate(planner.settings.services):
             addresses = [str(group) for group in self.context.listeners.groups if group.service == service.name]
-            plugins: list[status.PluginStatus] = []
-            for name in map(discovery.name_of, service.plugins):
-                plugin = loaded.get(name, {})
-                distribution, version = plugin.get("distribution"), plugin.get("version")
-                plugins.append({"name": name, "distribution": distribution, "version": version})
+            names = [discovery.name_of(each) for each in service.plugins]
+            plugins = [
+                status.ChainPluginStatus(
+                    name=name,
+                    distribution=loaded.get(name, {}).get("distribution"),
+                    version=loaded.get(name, {}).get("version"),
+                    time_share=share,
+                )
+                for name, share in zip(names, sums.time_shares(position, len(names)), strict=True)
+            ]
             hooks = {hook for each in plugins for hook in loaded.get(each["name"], {}).get("hooks", ())}
             receives = not hooks.isdisjoint(RECEIVING_HOOKS) if loaded else None
             workers = min(planner.scaling.target, planner.limits.of(service.name))
+            counters = sums.counters(position)
+            totals = worker_totals(counters)
             services.append(
                 {
                     "name": service.name,
@@ -123,6 +151,12 @@ class StatusBuilder:
                     "workers": workers,
                     "limited_by": limited[service.name][1] if service.name in limited else None,
                     "max_connections": planner.settings.max_connections * workers,
+                    "connections": totals["connections"],
+                    "totals": totals,
+                    "rates": sums.rates(position),
+                    "latency": sums.latency(position),
+                    "queue": _queue([each for each in listeners if each["service"] == service.name]),
+                    "bus_members": counters.bus_members,
                 }
             )
         return services
@@ -133,39 +167,48 @@ class StatusBuilder:
             "pid": pid,
             "cpu_percent": self.context.monitor.cpu_percent,
             "rss_bytes": procfs.resident_bytes(pid),
-            "pss_bytes": self.context.monitor.memory.read(pid, now),
+            "pss_bytes": self.context.monitor.proportional.read(pid, now),
             "lag_max_seconds": round(self.context.monitor.lag_max_seconds, 6),
             "descriptors": procfs.open_descriptors(),
         }
 
-    def _worker(self, worker: WorkerRecord, adopted: list[int], now: float) -> status.WorkerStatus:
-        counters = self.context.pool.counters(worker.pid)
+    def _worker(
+        self, worker: WorkerRecord, counters: Counters, adopted: list[int], bus: BusReading | None, now: float
+    ) -> status.WorkerStatus:
+        monitor = self.context.monitor
+        cpu_percent, busy_percent = monitor.samples.load(worker.pid)
         slot = self.context.planner.slots.get(worker.slot)
         # Before its first turn a worker has stored nothing.
         stored = counters.tick > 0
+        silent, stall = counters.silent_seconds(now), self.context.pool.stall(worker.pid)
         return {
             "slot": worker.slot,
             "pid": worker.pid,
             "generation": worker.generation,
             "state": worker.state.value,
+            "boot": _boot(worker.boot, now),
+            "holds": [{"plugin": each.plugin, "reason": each.reason} for each in worker.holds],
             "uptime_seconds": round(now - worker.started_at, 3),
             "state_seconds": round(now - worker.since, 3),
             "deadline_seconds": None if worker.deadline is None else round(max(0.0, worker.deadline - now), 3),
             "tick_age_seconds": round(max(0.0, now - counters.tick), 3) if stored else None,
             "leader": self.context.planner.leadership.leads(worker.pid),
             "full": worker.full,
-            "lag_max_seconds": round(counters.lag_max_seconds, 6) if stored else None,
-            "cpu_percent": self.context.monitor.samples.cpu_percent(worker.pid),
-            "busy_percent": self.context.monitor.samples.busy_percent(worker.pid),
-            "rss_bytes": procfs.resident_bytes(worker.pid),
-            "pss_bytes": self.context.monitor.memory.read(worker.pid, now),
+            "lag_max_seconds": round(counters.lag_seconds(now), 6) if stored else None,
+            "silent_seconds": None if silent is None else round(silent, 1),
+            "stall": None if stall is None else _stall(stall, now),
+            "process_state": None if silent is None else procfs.state(worker.pid),
+            "cpu_percent": cpu_percent,
+            "busy_percent": busy_percent,
+            "rss_bytes": monitor.resident.read(worker.pid, now),
+            "pss_bytes": monitor.proportional.read(worker.pid, now),
             "restarts": slot.restarts if slot else 0,
             "last_exit": slot.last_exit if slot else None,
             "adopted_slots": adopted,
-            "rates": self.context.monitor.samples.worker_rates(worker.pid),
-            "latency": self.context.monitor.samples.worker_latency(worker.pid),
-            "bus": self.context.bus.worker(worker.pid, self.context.planner.settings.bus_url),
-            **totals_of([counters]),
+            "rates": monitor.samples.worker_rates(worker.pid),
+            "latency": monitor.samples.worker_latency(worker.pid),
+            "bus": None if bus is None else bus.workers[worker.pid],
+            **worker_totals(counters),
         }
 
     def _slot(self, slot: Slot, now: float) -> status.SlotStatus:
@@ -176,6 +219,7 @@ class StatusBuilder:
             "retry_seconds": round(slot.backoff.until - now, 3) if slot.backoff.until > now else None,
             "adopted_by": slot.adopter,
             "last_exit": slot.last_exit,
+            "reason": slot.reason if slot.status == "backoff" else None,
         }
 
     def _plugins(self, rates: status.Rates, now: float) -> list[status.PluginMetricsStatus]:
@@ -195,7 +239,7 @@ class StatusBuilder:
             plugin = loaded.get(name, {})
             hooks = plugin.get("hooks", ())
             own = sums.get(name)
-            last = self.context.monitor.errors.get(name)
+            error = self.context.monitor.errors.get(name)
             figures.append(
                 {
                     "name": name,
@@ -207,11 +251,34 @@ class StatusBuilder:
                     "close_per_second": samples.closed_rate() if "close" in hooks else 0.0,
                     "latency": latency(own.receive if own else ()),
                     "time_share": own.nanoseconds / all_nanoseconds if own and all_nanoseconds else None,
+                    "waiting_share": _part(own.waiting_nanoseconds, own.nanoseconds) if own else None,
                     "errors": errors.get(name, 0),
                     "errors_per_second": float(max(0, errors.get(name, 0) - errors_before.get(name, 0))),
-                    "last_error": last[0] if last else None,
-                    "last_error_age_seconds": round(now - last[1], 1) if last else None,
+                    "last_error": None if error is None else error.status(now),
                     "stats": dict(sorted({**metrics.of(name), **shared.of(name)}.items())),
                 }
             )
         return figures
+
+
+def _part(some: int, others: int) -> float | None:
+    return round(some / (some + others), 4) if some or others else None
+
+
+def _queue(listeners: Sequence[status.ListenerStatus]) -> status.QueueStatus:
+    return {
+        "depth": sum_of_known(each["depth"] for each in listeners),
+        "limit": sum_of_known(each["limit"] for each in listeners),
+        "dropped": sum_of_known(each["dropped"] for each in listeners),
+    }
+
+
+def _stall(stall: Stall, now: float) -> status.StallStatus:
+    seconds = round(now - stall.since, 1)
+    return {"plugin": stall.plugin, "hook": stall.hook, "where": stall.where, "peer": stall.peer, "seconds": seconds}
+
+
+def _boot(place: BootPlace | None, now: float) -> status.BootStatus | None:
+    if place is None:
+        return None
+    return {"step": place.step, "plugin": place.plugin, "seconds": round(now - place.since, 1)}

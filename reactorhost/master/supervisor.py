@@ -66,7 +66,8 @@ class Supervisor:
             self._log.info("reload_finished", generation=self._planner.generation)
             # Another one may have been requested meanwhile.
             self.schedule()
-        self._planner.scaling.report()
+        self._planner.reload.report(self._planner.workers.values(), now)
+        self._planner.scaling.report(now)
         for callback in self.after_settling:
             callback()
         self._set_timer(now)

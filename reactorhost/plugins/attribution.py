@@ -30,11 +30,12 @@ class _Owner:
 
 @dataclass(frozen=True, slots=True)
 class StackPosition:
-    """A position in a plugin's code; `hook` is None if no hook is on the stack."""
+    """A position in a plugin's code; `hook` is None if no hook is on the stack, `peer` if no client is known."""
 
     plugin: str
     hook: str | None
     where: str
+    peer: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

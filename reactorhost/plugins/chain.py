@@ -8,7 +8,7 @@ exception, here every plugin is called, so that each sees `close` exactly once f
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, NoReturn
@@ -32,19 +32,26 @@ class Chain:
     Attributes:
         connect: call the hook in every plugin; exceptions go to `on_error`.
         receive: call the hook until one consumes the data; exceptions propagate, `plugin_of` finds the plugin.
+        eof: as `receive`, and never a coroutine function; None if no plugin has the hook.
         close: as `connect`.
         drain: as `connect`.
         has_drain: whether any plugin has the hook.
-        awaits: whether the four are coroutine functions, because a hook is one.
+        awaits: whether `connect`, `receive`, `close` and `drain` are coroutine functions, because a hook is one.
     """
 
     connect: Callable[[Connection], Any]
     receive: Callable[[Connection, bytes], Any]
+    eof: Callable[[Connection], Any] | None
     close: Callable[[Connection, CloseReason], Any]
     drain: Callable[[Connection], Any]
     has_drain: bool
     awaits: bool
     _attribution: Attribution
+
+    def without_hooks(self) -> Chain:
+        """Return a chain that calls nothing, and finds the plugin of an exception as this one does."""
+        nothing = _NOTHING[False]
+        return Chain(nothing, nothing, None, nothing, nothing, False, False, self._attribution)
 
     def plugin_of(self, error: BaseException) -> str:
         """Return the name of the plugin whose code raised the exception, or `?`."""
@@ -95,6 +102,9 @@ class WorkerHooks:
     attribution: Attribution
 
 
+# What is called in place of a hook that no plugin has; the second one is a coroutine function.
+_NOTHING = (calls.first_result((), awaits=False), calls.first_result((), awaits=True))
+
 Around = Callable[[str, str, Call], Call]
 """Called with a plugin's name, a hook's name and its call; returns the callable that is called instead."""
 
@@ -120,36 +130,52 @@ def resolve(
         PluginError: a plugin breaks the contract, or two have the same name.
     """
     registry = Registry(plugins, added)
-    return _chain(registry.implementations, attribution_of(registry), on_error, around)
-
-
-def resolve_one(
-    plugin: LoadedPlugin,
-    implementations: Mapping[str, Implementation],
-    on_error: Callable[[str, str, Connection, Exception], object],
-    around: Around = as_it_is,
-) -> Chain:
-    """Return a chain of one plugin, with at most one implementation of each hook."""
-    found = {hook: [implementation] for hook, implementation in implementations.items()}
-    return _chain(lambda hook: found.get(hook, []), Attribution([plugin], {}), on_error, around)
-
-
-def _chain(
-    implementations: Callable[[str], list[Implementation]],
-    attribution: Attribution,
-    on_error: Callable[[str, str, Connection, Exception], object],
-    around: Around,
-) -> Chain:
+    implementations = registry.implementations
     connect, receive, close, drain = (implementations(hook) for hook in ("connect", "receive", "close", "drain"))
+    eof = implementations("eof")
     awaits = _any_awaits(connect, receive, close, drain)
     composition = _Composition(awaits, around)
     return Chain(
         connect=composition.every_guarded(connect, on_error),
         # Not guarded: the transport has a guard of its own around the hot path, and closes the connection in it.
         receive=composition.unguarded(receive, calls.first_result),
+        eof=_Composition(False, around).unguarded(eof, calls.first_result) if eof else None,
         close=composition.every_guarded(close, on_error),
         drain=composition.every_guarded(drain, on_error),
         has_drain=bool(drain),
+        awaits=awaits,
+        _attribution=attribution_of(registry),
+    )
+
+
+def resolve_one(
+    attribution: Attribution,
+    found: Mapping[str, Call],
+    awaiting: Collection[str],
+    on_error: Callable[[str, str, Connection, Exception], object],
+    around: Around = as_it_is,
+) -> Chain:
+    """Return a chain of the only plugin of an attribution, from its hooks by name: one of each at most, no wrapper.
+
+    Those in `awaiting` are coroutine functions. Each outbound connection has such a chain.
+    """
+    (plugin,) = attribution.plugins
+    awaits = bool(awaiting)
+
+    def guard(hook: str) -> Call:
+        return guarded(plugin.name, hook, single(hook), on_error, awaits=awaits) if hook in found else _NOTHING[awaits]
+
+    def single(hook: str) -> Call:
+        call = around(plugin.name, hook, found[hook])
+        return calls.as_async(call) if awaits and hook not in awaiting and hook != "eof" else call
+
+    return Chain(
+        connect=guard("connect"),
+        receive=single("receive") if "receive" in found else _NOTHING[awaits],
+        eof=single("eof") if "eof" in found else None,
+        close=guard("close"),
+        drain=guard("drain"),
+        has_drain="drain" in found,
         awaits=awaits,
         _attribution=attribution,
     )

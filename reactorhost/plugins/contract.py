@@ -130,10 +130,12 @@ def _function_in(static: object) -> object:
 def _refuse_hookless(identity: PluginIdentity, plugin: object) -> NoReturn:
     functions = _unmarked(plugin)
     if not functions:
-        holder = next(_objects_with_hooks(plugin), None)
-        if holder is not None:
-            where, hint = getattr(plugin, "__file__", None), name_hints.for_object_in(identity.target, holder)
-            raise PluginError(f"plugin {identity} has no hook, but its {holder} has", where=where, hint=hint)
+        holders = list(_classes_with_hooks(plugin))
+        if holders:
+            where, hint = getattr(plugin, "__file__", None), name_hints.for_object_in(identity.target, holders[0])
+            have = "has" if len(holders) == 1 else "have"
+            what = f"plugin {identity} has no hook, but its {' and '.join(holders)} {have}"
+            raise PluginError(what, where=where, hint=hint)
         hint = f"mark a function with @hookimpl; the hooks are {', '.join(HOOKS)}"
         raise PluginError(f"plugin {identity} has no hook", where=getattr(plugin, "__file__", None), hint=hint)
     names = ", ".join(functions)
@@ -142,7 +144,18 @@ def _refuse_hookless(identity: PluginIdentity, plugin: object) -> NoReturn:
     raise PluginError(what, where=where, hint="mark hooks with @hookimpl")
 
 
-def _objects_with_hooks(plugin: object) -> Iterator[str]:
+def only_class_with_hooks(module: types.ModuleType) -> type | None:
+    """Return the class that a module without hooks of its own means, or None if something else could be meant."""
+    names = list(_classes_with_hooks(module))
+    values = vars(module).values()
+    if len(names) != 1 or any(map(_mark, values)) or _unmarked(module):
+        return None
+    found: type = vars(module)[names[0]]
+    # By type() and not isinstance(), as in `_function_in`. An instance may be meant, and was made in another way.
+    return None if any(type(value) is found for value in values) else found
+
+
+def _classes_with_hooks(plugin: object) -> Iterator[str]:
     """Yield the names of a module's own classes that have hooks."""
     if isinstance(plugin, types.ModuleType):
         for name, value in vars(plugin).items():
@@ -216,6 +229,7 @@ def _rules(name: str, function: Callable[..., Any], options: HookimplOpts) -> It
     yield _Rule(wraps and not yields, "has wrapper=True but does not yield", hint)
     yield _Rule(wraps and name == "stats", "cannot be a wrapper", "return the metrics of the plugin itself")
     yield _Rule(wraps and name == "service_workers", "cannot be a wrapper", "return the number of the plugin itself")
+    yield _Rule(wraps and name == "admit", "cannot be a wrapper", "return None to let the next plugin decide")
     yield _Rule(wraps and name == "framings", "cannot be a wrapper", "return the framings of the plugin itself")
     hint = "use wrapper=True, or do not yield"
     yield _Rule(yields and not wraps, "yields, so calling it does nothing", hint)

@@ -15,7 +15,7 @@ from reactorhost.api.hookspecs import PROJECT
 from reactorhost.config.plugin_names import name_of, names_a_file
 from reactorhost.errors import PluginError
 from reactorhost.plugins import name_hints
-from reactorhost.plugins.identity import PluginIdentity
+from reactorhost.plugins.identity import PluginIdentity, normalised
 from reactorhost.system.ownership import user_name
 
 if TYPE_CHECKING:
@@ -41,13 +41,18 @@ def installed() -> list[PluginIdentity]:
     return sorted(_entry_points(PROJECT), key=lambda identity: (identity.name, identity.distribution or ""))
 
 
+def installed_backends() -> list[PluginIdentity]:
+    """Return every installed backend of the bus, sorted by scheme."""
+    return sorted(_entry_points(BUS_GROUP), key=lambda identity: (identity.name, identity.distribution or ""))
+
+
 def find_backend(scheme: str) -> PluginIdentity:
     """Return the backend of the bus for URLs of a scheme.
 
     Raises:
         PluginError: there is none, or several distributions have one.
     """
-    known = list(_entry_points(BUS_GROUP))
+    known = installed_backends()
     claims = [identity for identity in known if identity.name == scheme]
     if not claims:
         what = f"no installed distribution provides a bus for {scheme}://"
@@ -126,7 +131,7 @@ def _entry_points(group: str) -> Iterator[PluginIdentity]:
     for distribution in metadata.distributions():
         claims = list(_entry_points_of(distribution, group))
         # As with imports, a distribution hides those of the same name in later entries of sys.path.
-        name = re.sub(r"[-_.]+", "-", claims[0].distribution or "").lower() if claims else ""
+        name = normalised(claims[0].distribution or "") if claims else ""
         if name and name in seen:
             continue
         seen.add(name)

@@ -80,14 +80,14 @@ class ServiceKinds:
 
 
 def brought_by_all(service: str, plugins: Sequence[LoadedPlugin], brought: Mapping[str, Kinds]) -> ServiceKinds:
-    """Return the framings that the plugins of a service bring; `brought` has those of each plugin by its name.
+    """Return the framings that the plugins of a service bring; `brought` has those of a plugin by its name.
 
     Raises:
         PluginError: two plugins bring a framing of one name.
     """
     owners: dict[str, LoadedPlugin] = {}
     for plugin in plugins:
-        for name in brought[plugin.name]:
+        for name in brought.get(plugin.name, ()):
             first = owners.setdefault(name, plugin)
             if first is not plugin:
                 what = f"service {service!r}: {first.name!r} and {plugin.name!r} both bring the framing {name!r}"

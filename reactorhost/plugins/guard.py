@@ -36,6 +36,20 @@ def guarded(
 
     With `awaits` both are coroutine functions.
     """
+    if awaits:
+
+        async def call_async(subject: Any, *rest: Any) -> Any:
+            try:
+                return await function(subject, *rest)
+            except BaseException as raised:  # noqa: BLE001 - as below
+                # Imported here: a worker without async hooks does not import asyncio.
+                from reactorhost.plugins.host_task import is_host_cancellation
+
+                if not is_host_cancellation(raised):
+                    on_error(plugin, hook, subject, as_error(raised))
+                return None
+
+        return call_async
 
     def call(subject: Any, *rest: Any) -> Any:
         try:
@@ -44,18 +58,7 @@ def guarded(
             on_error(plugin, hook, subject, as_error(raised))
             return None
 
-    async def call_async(subject: Any, *rest: Any) -> Any:
-        try:
-            return await function(subject, *rest)
-        except BaseException as raised:  # noqa: BLE001 - as above
-            # Imported here: a worker without async hooks does not import asyncio.
-            from reactorhost.plugins.host_task import is_host_cancellation
-
-            if not is_host_cancellation(raised):
-                on_error(plugin, hook, subject, as_error(raised))
-            return None
-
-    return call_async if awaits else call
+    return call
 
 
 @contextmanager
@@ -70,13 +73,10 @@ def loading(identity: PluginIdentity, failed: str, home: str | None) -> Iterator
     # No KeyboardInterrupt: a command that loads a plugin can be interrupted.
     except (Exception, SystemExit, GeneratorExit) as raised:  # noqa: BLE001 - plugin code
         error = as_error(raised)
-        missing = error.name if isinstance(error, ModuleNotFoundError) else None
-        hint = for_missing_module(identity, missing) if missing else None
-        raise PluginError(
-            f"plugin {identity} {failed}: {tracebacks.headline(error)}",
-            hint=hint,
-            **tracebacks.evidence(error, home),
-        ) from error
+        evidence = tracebacks.evidence(error, home)
+        if isinstance(error, ModuleNotFoundError) and error.name:
+            evidence["hint"] = for_missing_module(identity, error.name)
+        raise PluginError(f"plugin {identity} {failed}: {tracebacks.headline(error)}", **evidence) from error
 
 
 def as_error(raised: BaseException) -> Exception:

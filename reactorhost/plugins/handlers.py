@@ -5,21 +5,23 @@ A handler's methods need no `@hookimpl`: those that have the name of a hook belo
 
 from __future__ import annotations
 
+import functools
 import inspect
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+import types
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, NamedTuple
 
 from reactorhost.errors import did_you_mean
 from reactorhost.framing import Framing
+from reactorhost.plugins.attribution import Attribution
 from reactorhost.plugins.chain import Around, Chain, as_it_is, resolve_one
-from reactorhost.plugins.contract import HOOKS, UNMARKED, Hook, kept_hint, lacks_self
+from reactorhost.plugins.contract import HOOKS, kept_hint, lacks_self
 from reactorhost.plugins.framings import factory
 from reactorhost.plugins.guard import OnError
 from reactorhost.plugins.identity import LoadedPlugin, PluginIdentity
-from reactorhost.plugins.registry import Implementation, adapted
+from reactorhost.plugins.registry import adapted
 
-_ON_LOOP = ("connect", "receive", "close", "drain")
+_ON_LOOP = ("connect", "receive", "eof", "close", "drain")
 METHODS: Mapping[str, tuple[str, ...]] = {
     **{name: HOOKS[name] for name in (*_ON_LOOP, "framing")},
     "failed": ("error",),
@@ -27,19 +29,27 @@ METHODS: Mapping[str, tuple[str, ...]] = {
 """The methods that a handler may have, and the names of their arguments."""
 
 
-@dataclass(frozen=True, slots=True)
-class Handler:
+class Handler(NamedTuple):
     """The methods of a handler.
 
-    `awaits` says whether a method of the connection is a coroutine function, `failed_awaits` whether `failed` is one.
+    Attributes:
+        attribution: finds one plugin only, that of the handler.
+        methods: those of the connection by name, each called with all arguments of its hook.
+        awaiting: the names of those that are coroutine functions.
+        failed_awaits: whether `failed` is one.
     """
 
-    plugin: LoadedPlugin
-    implementations: Mapping[str, Implementation]
-    framing: Callable[[str], Any] | None
-    failed: Callable[[Exception], Any] | None
-    awaits: bool
+    attribution: Attribution
+    methods: Mapping[str, Callable[..., Any]]
+    awaiting: Collection[str]
+    framing: Callable[..., Any] | None
+    failed: Callable[..., Any] | None
     failed_awaits: bool
+
+    @property
+    def awaits(self) -> bool:
+        """Whether a method of the connection is a coroutine function."""
+        return bool(self.awaiting)
 
     def new_framing(self, service: str) -> Framing | None:
         """Return a framing for a new connection, or None if the handler has none.
@@ -57,7 +67,7 @@ class Handler:
 
     def chain(self, on_error: OnError, around: Around = as_it_is) -> Chain:
         """Return the handler's methods as a chain."""
-        return resolve_one(self.plugin, self.implementations, on_error, around)
+        return resolve_one(self.attribution, self.methods, self.awaiting, on_error, around)
 
 
 def check(plugin: str, handler: object) -> Handler:
@@ -68,29 +78,49 @@ def check(plugin: str, handler: object) -> Handler:
     """
     if isinstance(handler, type):
         raise TypeError(f"the handler is the class {handler.__name__}: pass an instance of it")
-    loaded = LoadedPlugin(PluginIdentity(plugin, None, None, plugin), handler, (), None)
-    found: dict[str, Implementation] = {}
-    for name in METHODS:
+    handler_name: str = getattr(handler, "__name__", type(handler).__name__)
+    found: dict[str, Callable[..., Any]] = {}
+    awaiting = set()
+    for name, hook_arguments in METHODS.items():
         function = getattr(handler, name, None)
-        if callable(function):
-            hook = Hook(name, function, _arguments(handler, name, function), UNMARKED)
-            found[name] = Implementation(loaded, hook, adapted(hook, METHODS[name]))
+        if not callable(function):
+            continue
+        if isinstance(function, types.MethodType):
+            arguments, awaits = _of_method(handler_name, name, function.__func__)
+        else:
+            arguments, awaits = _signature(handler_name, name, function)
+        found[name] = adapted(function, arguments, hook_arguments, awaits=awaits)
+        if awaits:
+            awaiting.add(name)
     if not found:
         raise TypeError(f"the handler {handler!r} has none of the methods {', '.join(METHODS)}")
-    framing, failed = found.pop("framing", None), found.pop("failed", None)
-    if framing is not None and framing.hook.awaits:
-        raise TypeError(f"{_named(handler, 'framing')} is async, but its result is needed immediately")
-    return Handler(
-        loaded,
-        found,
-        None if framing is None else framing.call,
-        None if failed is None else failed.call,
-        any(each.hook.awaits for each in found.values()),
-        failed is not None and failed.hook.awaits,
-    )
+    for name in ("framing", "eof"):
+        if name in awaiting:
+            raise TypeError(f"{_named(handler_name, name)} is async, but its result is needed immediately")
+    framing, failed, failed_awaits = found.pop("framing", None), found.pop("failed", None), "failed" in awaiting
+    awaiting.discard("failed")
+    return Handler(_attribution(plugin), found, awaiting, framing, failed, failed_awaits)
 
 
-def _arguments(handler: object, name: str, function: Callable[..., Any]) -> tuple[str, ...]:
+@functools.lru_cache(maxsize=64)
+def _attribution(plugin: str) -> Attribution:
+    # The home is not known here, and with one plugin it does not matter.
+    return Attribution([LoadedPlugin(PluginIdentity(plugin, None, None, plugin), None, (), None)], {})
+
+
+@functools.lru_cache(maxsize=256)
+def _of_method(handler: str, name: str, function: Callable[..., Any]) -> tuple[tuple[str, ...], bool]:
+    # A proxy makes a handler for each client, and signatures were a sixth of what such a client costs. The binding
+    # differs each time, the function below it does not.
+    return _signature(handler, name, types.MethodType(function, handler))
+
+
+def _signature(handler: str, name: str, function: Callable[..., Any]) -> tuple[tuple[str, ...], bool]:
+    """Return the names of a method's arguments, and whether it is a coroutine function."""
+    return _arguments(handler, name, function), inspect.iscoroutinefunction(function)
+
+
+def _arguments(handler: str, name: str, function: Callable[..., Any]) -> tuple[str, ...]:
     known = METHODS[name]
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         raise TypeError(f"{_named(handler, name)} yields, so calling it does nothing")
@@ -110,5 +140,9 @@ def _arguments(handler: object, name: str, function: Callable[..., Any]) -> tupl
     return tuple(each.name for each in parameters)
 
 
-def _named(handler: object, method: str) -> str:
-    return f"{method} of the handler {getattr(handler, '__name__', type(handler).__name__)}"
+def _named(handler: str, method: str) -> str:
+    return f"{method} of the handler {handler}"
+
+
+NONE = Handler(_attribution("?"), {}, (), None, None, False)
+"""A handler without methods."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import sys
 import types
 from dataclasses import dataclass
@@ -34,6 +35,11 @@ class PluginIdentity:
         if self.distribution is None:
             return self.name
         return f"{self.name} ({' '.join(filter(None, (self.distribution, self.version)))})"
+
+
+def normalised(name: str) -> str:
+    """Return the name of a distribution in the form in which pip compares it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,9 @@ from reactorhost.api.option import OPTION_TYPES, Option
 from reactorhost.errors import PluginError, ReactorhostError
 from reactorhost.plugins import child, commands
 from reactorhost.plugins.child import Child, Report, Send
-from reactorhost.plugins.discovery import find, installed
+from reactorhost.plugins.discovery import find, installed, installed_backends
 from reactorhost.plugins.identity import PluginIdentity, PluginReport, description
-from reactorhost.plugins.loading import load
+from reactorhost.plugins.loading import load, load_backend
 
 Examine = Callable[[str, PluginIdentity], PluginReport]
 
@@ -29,6 +29,12 @@ def inspect_all(timeout_seconds: float, host_version: str) -> list[PluginReport]
     """Load every installed plugin, all at the same time, and report the results."""
     plugins = [(identity.name, identity) for identity in installed()]
     return _inspect_each(plugins, timeout_seconds, partial(_loaded, host_version))
+
+
+def inspect_backends(timeout_seconds: float, host_version: str) -> list[PluginReport]:
+    """Load every installed backend of the bus, all at the same time, and report the results."""
+    backends = [(identity.name, identity) for identity in installed_backends()]
+    return _inspect_each(backends, timeout_seconds, partial(_loaded_backend, host_version))
 
 
 def inspect_named(names: Iterable[str], timeout_seconds: float, host_version: str) -> list[PluginReport]:
@@ -80,6 +86,14 @@ def _loaded(host_version: str, named: str, identity: PluginIdentity) -> PluginRe
     except ReactorhostError as error:
         return _failed(PluginReport(identity), error)
     return PluginReport(identity, plugin.hooks, plugin.options, plugin.file)
+
+
+def _loaded_backend(host_version: str, scheme: str, identity: PluginIdentity) -> PluginReport:
+    try:
+        load_backend(scheme, host_version)
+    except ReactorhostError as error:
+        return _failed(PluginReport(identity), error)
+    return PluginReport(identity)
 
 
 def _described(host_version: str, named: str, identity: PluginIdentity) -> PluginReport:

@@ -22,7 +22,7 @@ from reactorhost.api.worker import Worker
 from reactorhost.bus.backend import Backend
 from reactorhost.errors import PluginError, did_you_mean
 from reactorhost.plugins import name_hints
-from reactorhost.plugins.contract import HOOKS, scan, source_of
+from reactorhost.plugins.contract import HOOKS, only_class_with_hooks, scan, source_of
 from reactorhost.plugins.discovery import check_host, find, find_backend, installed, names_a_file, split_target
 from reactorhost.plugins.guard import loading
 from reactorhost.plugins.identity import LoadedPlugin, PluginIdentity
@@ -44,7 +44,9 @@ def load(named: str, host_version: str) -> LoadedPlugin:
     check_host(identity, host_version)
     _make_importable(named)
     if names_a_file(named):
-        return _checked(identity, _import_file(identity), home=identity.target)
+        module = _import_file(identity)
+        # The author of a package names the object in the entry point; the name of a file has no place for it.
+        return _checked(identity, only_class_with_hooks(module) or module, home=identity.target)
     return _load_module(identity)
 
 

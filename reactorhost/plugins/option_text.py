@@ -14,7 +14,7 @@ from reactorhost.config.settings import Layer, Origin, Settings
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _HIDDEN = "***"
-_EMPTY: dict[type, object] = {bool: False, int: 0, float: 0.0, str: "", list: []}
+_EMPTY: dict[type, object] = {bool: False, int: 0, float: 0.0, str: "", list: [], dict: {}}
 
 
 def sample(name: str, options: Sequence[Option]) -> Iterator[str]:
@@ -35,6 +35,9 @@ def toml(value: object) -> str:
         return "true" if value else "false"
     if isinstance(value, list):
         return f"[{', '.join(map(toml, value))}]"
+    if isinstance(value, dict):
+        pairs = ", ".join(f"{_key(key)} = {toml(each)}" for key, each in value.items())
+        return f"{{ {pairs} }}" if pairs else "{}"
     return repr(value)
 
 
@@ -105,7 +108,8 @@ def rows(found: Iterable[OptionValue], declared: Mapping[str, Sequence[Option]])
 
 
 def _shown(value: OptionValue, option: Option | None) -> str:
-    return value.value if value.is_reference or (option is not None and not option.secret) else _HIDDEN
+    refers = value.is_reference and (option is None or option.type is not dict)
+    return value.value if refers or (option is not None and not option.secret) else _HIDDEN
 
 
 def _default(option: Option) -> str:

@@ -5,16 +5,17 @@ No error contains a value that comes from the environment or a file, or the valu
 
 from __future__ import annotations
 
+import copy
 import os
 import re
 import stat
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 
 from reactorhost.api.option import Option
 from reactorhost.api.setup_error import SetupError
-from reactorhost.config.plugin_tables import UNREADABLE, FromEnvironment, FromFile, OptionText
-from reactorhost.config.problems import Problems
+from reactorhost.config.plugin_tables import FromEnvironment, FromFile, OptionText, not_a_reference
+from reactorhost.config.problems import Problems, together
 from reactorhost.config.settings import Layer, Origin
 from reactorhost.config.values import SWITCH, InvalidValueError
 from reactorhost.errors import ConfigError, PluginError, did_you_mean
@@ -51,30 +52,43 @@ def declared(plugin: LoadedPlugin) -> tuple[Option, ...]:
     return options
 
 
-def configure(plugin: LoadedPlugin, table: Mapping[str, object], where_of: WhereOf) -> None:
-    """Call a plugin's `configure` hook with the values of its options.
+def configure(
+    plugin: LoadedPlugin, table: Mapping[str, object], where_of: WhereOf, services: Sequence[str] = ()
+) -> None:
+    """Call a plugin's `configure` hook with the values of its options, and the names of the services that use it.
 
     Raises:
-        ConfigError: the table does not match the options, or the hook raised a `SetupError` with an option.
+        ConfigError: the table does not match the options, or the hook raised a `SetupError` with an option, or several.
         PluginError: the hook raised another exception, or code that an option names has failed.
     """
     values = fill(plugin.name, plugin.options, table, where_of)
-    if any(given is UNREADABLE for given in table.values()):
-        return
     registry = Registry([plugin])
     try:
         with loading(plugin.identity, "failed in configure", plugin.home):
-            registry.call("configure", config=MappingProxyType(values))
+            registry.call("configure", config=MappingProxyType(values), services=tuple(services))
     except PluginError as failed:
-        error = failed.__cause__
-        if isinstance(error, SetupError) and error.option is not None:
-            raise _refused(plugin, error, error.option, table, where_of) from error
-        raise
+        refusals = list(_refusals(failed.__cause__))
+        if not refusals:
+            raise
+        raise together([_refused(plugin, each, table, where_of) for each in refusals]) from failed.__cause__
+
+
+def _refusals(error: BaseException | None) -> Iterator[SetupError]:
+    """Yield a `SetupError`, or those of a group that has nothing else."""
+    if isinstance(error, SetupError):
+        yield error
+    elif isinstance(error, ExceptionGroup) and error.split(SetupError)[1] is None:
+        for each in error.exceptions:
+            yield from _refusals(each)
 
 
 def _refused(
-    plugin: LoadedPlugin, error: SetupError, option: str, table: Mapping[str, object], where_of: WhereOf
+    plugin: LoadedPlugin, error: SetupError, table: Mapping[str, object], where_of: WhereOf
 ) -> ConfigError | PluginError:
+    option = error.option
+    if option is None:
+        what = f"plugin {plugin.identity} failed in configure: {tracebacks.headline(error)}"
+        return PluginError(what, hint=error.hint)
     what = f"{option!r} of plugin {plugin.name}: {error}"
     cause = error.__cause__
     if cause is not None:
@@ -103,7 +117,7 @@ def fill(name: str, options: Sequence[Option], table: Mapping[str, object], wher
             problems.add(f"plugin {name} needs the option {option.name!r}", origin, _write(name, option))
         elif option.name not in table:
             values[option.name] = _copied(option, option.default)
-        elif table[option.name] is not UNREADABLE:
+        else:
             try:
                 values[option.name] = read(option, table[option.name])
             except InvalidValueError as error:
@@ -142,19 +156,24 @@ def read(option: Option, given: object) -> object:
     match given:
         case OptionText(text):
             value, shown = _from_text(option, text), text
+        case FromEnvironment() | FromFile() if option.type is dict:
+            # It looks like a reference, and a table is a value of this option.
+            value = dict(given.table)
         case FromEnvironment(variable):
             value, source = _from_text(option, _of_environment(variable)), f"environment variable {variable}"
         case FromFile(path):
             value, source = _from_text(option, _of_file(str(path))), f"file {path}"
     if option.accepts(value):
         return _copied(option, value)
+    if isinstance(value, dict):
+        raise not_a_reference(value)
     raise _invalid(option, shown, source)
 
 
 def _copied(option: Option, value: object) -> object:
     # A plugin may change a list that it gets; the declared default and the configuration must not change.
-    if isinstance(value, list):
-        return list(value)
+    if isinstance(value, list | dict):
+        return copy.deepcopy(value)
     return float(value) if option.type is float and isinstance(value, int) else value
 
 
@@ -191,11 +210,24 @@ def _items(text: str) -> object:
     return [item.strip() for item in text.split(",") if item.strip()]
 
 
+def _table(text: str) -> object:
+    import tomllib
+
+    # Only an inline table: a text with line ends could define other keys.
+    if not text.isprintable():
+        return text
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except RecursionError:
+        return text
+
+
 _READERS: Mapping[type, Callable[[str], object]] = {
     bool: SWITCH.from_text,
     int: _whole,
     float: _number,
     list: _items,
+    dict: _table,
 }
 
 

@@ -38,7 +38,8 @@ class _Holder:
             # dir(): the number keeps the order of `scan`.
             attribute = f"{hook.name}_{number:04}"
             setattr(self, attribute, hook.function)
-            self.hooks[attribute] = Implementation(plugin, hook, adapted(hook, HOOKS[hook.name]))
+            call = adapted(hook.function, hook.arguments, HOOKS[hook.name], awaits=hook.awaits)
+            self.hooks[attribute] = Implementation(plugin, hook, call)
 
 
 class _Registry(pluggy.PluginManager):
@@ -97,12 +98,14 @@ def _refuse_duplicates(plugins: Sequence[LoadedPlugin]) -> None:
         names[plugin.name] = plugin
 
 
-def adapted(hook: Hook, arguments: tuple[str, ...]) -> Callable[..., Any]:
-    """Return the function itself if it takes all arguments in order, else a callable that passes those it takes."""
-    if hook.arguments == arguments:
-        return hook.function
-    selecting = _selecting(hook, arguments)
-    if not hook.awaits:
+def adapted(
+    function: Callable[..., Any], own: tuple[str, ...], arguments: tuple[str, ...], *, awaits: bool
+) -> Callable[..., Any]:
+    """Return what takes all arguments of a hook in order: the function itself, or what passes it those of its own."""
+    if own == arguments:
+        return function
+    selecting = _selecting(function, own, arguments)
+    if not awaits:
         return selecting
 
     async def selecting_async(*given: Any) -> Any:
@@ -111,9 +114,8 @@ def adapted(hook: Hook, arguments: tuple[str, ...]) -> Callable[..., Any]:
     return selecting_async
 
 
-def _selecting(hook: Hook, arguments: tuple[str, ...]) -> Callable[..., Any]:
-    wanted, function = hook.arguments, hook.function
-    indexes = tuple(arguments.index(name) for name in wanted)
+def _selecting(function: Callable[..., Any], own: tuple[str, ...], arguments: tuple[str, ...]) -> Callable[..., Any]:
+    indexes = tuple(arguments.index(name) for name in own)
     # Lambdas and not one general function: each call of a hook goes through this.
     match len(arguments), indexes:
         case 1, ():

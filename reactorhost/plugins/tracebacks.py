@@ -34,16 +34,24 @@ def headline(error: BaseException) -> str:
 
 def words(error: BaseException) -> str:
     """Return the class name and the whole text of an exception, even if its `__str__` raises."""
-    name = type(error).__name__
+    name = _name_of(type(error))
     try:
         return f"{name}: {error}"
     except BaseException:  # noqa: BLE001 - plugin code, and called outside of every guard
         return f"{name}: <its __str__ raised>"
 
 
+def _name_of(kind: type[BaseException]) -> str:
+    # With its module, as a traceback has it: `struct.error` and `zlib.error` are both called `error`.
+    module = f"{kind.__module__}"
+    return kind.__name__ if module.partition(".")[0] in {"builtins", "reactorhost"} else f"{module}.{kind.__qualname__}"
+
+
 def evidence(error: BaseException, home: str | None) -> dict[str, str | None]:
-    """Return `where` and `details` of an error for the operator, except for one that is not about the plugin's code."""
-    return {} if isinstance(error, SetupError) else {"where": place(error, home), "details": text(error)}
+    """Return the hint of a `SetupError`, and `where` and `details` of an error in the plugin's code."""
+    if isinstance(error, SetupError):
+        return {"hint": error.hint}
+    return {"where": place(error, home), "details": text(error)}
 
 
 def text(error: BaseException) -> str:

@@ -49,7 +49,7 @@ class Program:
         os.chdir(self.directory)
         os.set_inheritable(handover.descriptor, True)
         environment = self.environment | {
-            # `start` prefers this name of its directory: see `cli.options.working_directory`.
+            # `start` prefers this name of its directory: see `cli.parameters.options.working_directory`.
             "PWD": self.directory,
             _VARIABLE: f"{handover.purpose}:{os.getpid()}:{handover.descriptor}",
         }

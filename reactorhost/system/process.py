@@ -1,4 +1,4 @@
-"""Set up a forked process: signals, name, crash dumps, limits, privileges, the request for TERM when its parent ends.
+"""Set up a forked process: signals, name, crash dumps, limits, privileges, the signal at the end of its parent.
 
 The order matters: `tie_to_parent` comes after `drop_privileges`, because a change of user clears that request.
 """
@@ -61,14 +61,14 @@ def _ignore(number: int, frame: FrameType | None) -> None:
     """Do nothing."""
 
 
-def tie_to_parent() -> None:
-    """Request TERM from the kernel when the parent ends (PR_SET_PDEATHSIG).
+def tie_to_parent(number: signal.Signals = signal.SIGTERM) -> None:
+    """Request a signal from the kernel when the parent ends (PR_SET_PDEATHSIG), in place of an earlier request.
 
     Call it after `drop_privileges`: the kernel clears the request when the user changes. If the parent has ended before
     this call, no signal comes; the worker notices by the end of file on its line to the master. PDEATHSIG in turn
     reaches a worker that is stuck and does not read its line.
     """
-    _prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGTERM))
+    _prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(number))
 
 
 def adopt_orphans() -> None:

@@ -53,6 +53,7 @@ def live_host(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callab
     request.node.stash[_HOSTS] = hosts
 
     def start(*arguments: str, environment: dict[str, str] | None = None) -> LiveHost:
+        __tracebackhide__ = True
         host = LiveHost(tmp_path / f"host{len(hosts)}", *arguments, environment=environment)
         hosts.append(host)
         host.start()
@@ -82,6 +83,11 @@ def plugin_bench() -> Iterator[Callable[..., PluginBench]]:
     with ExitStack() as benches:
 
         def start(*plugins: object, **settings: Any) -> PluginBench:
-            return benches.enter_context(PluginBench(*plugins, **settings))
+            # What a test did wrong is in the test: its report has no frames of the bench.
+            __tracebackhide__ = True
+            bench = PluginBench(*plugins, **settings)
+            bench.start()
+            benches.callback(bench.stop)
+            return bench
 
         yield start

@@ -45,7 +45,8 @@ class PluginBench:
     """A worker with one service, whose plugins are modules, objects, classes or names as after `--plugin`.
 
     `options` holds tables by the names of plugins, as `[plugin.NAME]` does. An object has the name of its class, and a
-    module its own without `reactorhost_`. `framing` is a name or a table, as in the table of a service.
+    module its own without `reactorhost_`. `framing` is a name or a table, as in the table of a service, and `service`
+    the name of that service.
 
     Attributes:
         bus: another worker of the host, to be played by the test, after `start()`.
@@ -63,6 +64,7 @@ class PluginBench:
         *plugins: object,
         options: Mapping[str, Mapping[str, object]] | None = None,
         framing: str | Mapping[str, object] | None = None,
+        service: str = "default",
         idle_timeout: float | None = None,
         close_timeout: float = 10.0,
         max_send_buffer: int = 16 << 20,
@@ -71,6 +73,7 @@ class PluginBench:
         self._named = plugins
         self._tables = options or {}
         self._framing = framing
+        self._service_name = service
         self._limits = Limits(close_timeout, idle_timeout, max_send_buffer, message_timeout=message_timeout)
         self._time = BenchTime(self._hook_failed, self._answer)
         self._clients: dict[int, BenchClient] = {}
@@ -96,6 +99,7 @@ class PluginBench:
             HostFailedError: a host would not start; with its exit status and its message.
             Exception: raised by a plugin's own code: its import, `options`, `configure` or `worker_start`.
         """
+        __tracebackhide__ = True
         try:
             self._boot()
             self._running = True
@@ -142,7 +146,9 @@ class PluginBench:
             self._clients[client.connection.id] = client
 
         def accepted() -> None:
-            if self._has_sessions:
+            if not self._service.admits(endpoint(address)):
+                client.refuse()
+            elif self._has_sessions:
                 info = ClientInfo(endpoint(address), tls=tls, proxy=proxy, on_begun=begun)
                 self._service.pending_handshakes.accept(cast("Any", sock), info)
             else:
@@ -202,8 +208,17 @@ class PluginBench:
 
     def drain(self) -> None:
         """Call the `drain` hook for every client, as a reload or a stop does."""
-        self._time.within(self._service.drain)
+        self._time.within(self._drain)
         self.settle()
+
+    def _drain(self) -> None:
+        self._service.drain()
+        self._parts.holds.drain()
+
+    @property
+    def holds(self) -> list[str]:
+        """Why plugins hold the worker, see `worker.hold`."""
+        return [hold["reason"] for hold in self._parts.holds.reasons]
 
     def stop(self) -> None:
         """Drain, close the remaining connections with reason `shutdown`, and stop the worker; once."""
@@ -211,9 +226,10 @@ class PluginBench:
             return
         self._running = False
         self._time.within(self._parts.leadership.step_down)
-        self._time.within(self._service.drain)
+        self._time.within(self._drain)
         self._time.within(self._close_all)
         self._time.run(_STOP_SECONDS)
+        self._parts.holds.end()
         self._parts.facades.cancel_calls()
         self._parts.bus.end_subscriptions()
         self._parts.call(self._parts.hooks.worker_stop)
@@ -241,7 +257,7 @@ class PluginBench:
 
     def _boot(self) -> None:
         service = bench_service.load(
-            self._named, self._tables, self._framing, self._limits, CloseWatcher(self._clients)
+            self._service_name, self._named, self._tables, self._framing, self._limits, CloseWatcher(self._clients)
         )
         self._has_sessions = service.has_sessions
         other = OtherWorker(self._time.reactor)
@@ -288,15 +304,15 @@ class PluginBench:
         # The transport of UDP has what the client uses.
         transport = cast("StreamTransport", connected())
         far_end = BenchClient(self.settle, sock, transport, ends_too=True)
-        (service,) = (each for each in self._parts.outbound.services if transport in tuple(each.transports))
-        close = service.context.chain.close
+        context = transport.context
+        close = context.chain.close
 
         def closed(connection: Connection, reason: CloseReason) -> None:
             far_end.closed = reason
             close(connection, reason)
 
         # A handler is not a plugin of the service, so `CloseWatcher` does not see its connections.
-        service.context.chain = replace(service.context.chain, close=closed)
+        context.chain = replace(context.chain, close=closed)
         self.outbound.append(far_end)
 
     def _raise_failures(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 
 from reactorhost.bus.names import GROUP, TOPIC, checked_name, matches
 from reactorhost.bus.refs import ID_BYTES, Origin, Ref
@@ -95,6 +95,9 @@ class OtherWorker:
     def presence(self) -> Iterable[tuple[Origin, Mapping[str, bytes]]]:
         """See `Outbound`."""
         return [(self.origin, {name: info for entry in self.entries.values() for name, info in entry.items()})]
+
+    def push(self, messages: Iterable[bytes], unless: Container[Origin]) -> None:
+        """Do nothing: no worker begins later."""
 
     def stop(self) -> None:
         """Do nothing."""

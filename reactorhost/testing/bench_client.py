@@ -22,12 +22,14 @@ class BenchClient:
 
     Attributes:
         closed: the reason that `close` was called with; None while the connection is open.
+        refused: whether the hook `admit` has refused it; no other hook is called then.
     """
 
     def __init__(
         self, settle: Callable[[], None], sock: FakeSocket, transport: StreamTransport | None, *, ends_too: bool
     ) -> None:
         self.closed: CloseReason | None = None
+        self.refused = False
         self._settle = settle
         self._socket = sock
         self._begun = transport
@@ -39,6 +41,12 @@ class BenchClient:
     def begin(self, transport: StreamTransport) -> None:
         """Set the plugin's side."""
         self._begun = transport
+
+    def refuse(self) -> None:
+        """Let the host disconnect it before a plugin is called."""
+        self.refused = True
+        self._socket.ended = True
+        self._socket.close()
 
     @property
     def connection(self) -> Connection:

@@ -13,17 +13,16 @@ from reactorhost.testing.fake_tls import FakeTlsRole
 from reactorhost.worker.context import Limits
 from reactorhost.worker.service import LoadedService
 
-NAME = "default"
-
 
 def load(
+    name: str,
     named: Sequence[object],
     tables: Mapping[str, Mapping[str, object]],
     framing: str | Mapping[str, object] | None,
     limits: Limits,
     watcher: object,
 ) -> LoadedService:
-    """Return a service of these plugins, and of a `watcher` behind them.
+    """Return a service `name` of these plugins, and of a `watcher` behind them.
 
     Raises:
         ReactorhostError: a host would not start.
@@ -33,32 +32,32 @@ def load(
         for each in named
     ]
     names = {plugin.name for plugin in plugins}
-    for name in tables.keys() - names:
-        what = f"options for {name!r}, which is not one of the plugins"
-        raise ConfigError([Problem(what, hint=did_you_mean(name, names) or f"they are {', '.join(names)}")])
+    for unknown in tables.keys() - names:
+        what = f"options for {unknown!r}, which is not one of the plugins"
+        raise ConfigError([Problem(what, hint=did_you_mean(unknown, names) or f"they are {', '.join(names)}")])
     for plugin in plugins:
-        options.configure(plugin, tables.get(plugin.name, {}), lambda key: None)
-    new_framing = _new_framing(plugins, framing)
-    worker_limit.from_plugins(NAME, plugins)
+        options.configure(plugin, tables.get(plugin.name, {}), lambda key: None, (name,))
+    new_framing = _new_framing(name, plugins, framing)
+    worker_limit.from_plugins(name, plugins)
     return LoadedService(
-        NAME,
+        name,
         [*plugins, loading.load_object(watcher, "(bench)")],
         limits,
         new_framing,
-        serving=protocols.from_plugins(NAME, plugins),
+        serving=protocols.from_plugins(name, plugins),
         has_sessions=new_framing is not None and new_framing.is_session,
         tls_role=FakeTlsRole(),
     )
 
 
 def _new_framing(
-    plugins: Sequence[LoadedPlugin], framing: str | Mapping[str, object] | None
+    name: str, plugins: Sequence[LoadedPlugin], framing: str | Mapping[str, object] | None
 ) -> framings.NewFraming | None:
     brought = {plugin.name: framings.brought_by(plugin) for plugin in plugins}
-    kinds = framings.brought_by_all(NAME, plugins, brought)
+    kinds = framings.brought_by_all(name, plugins, brought)
     if framing is None:
-        return framings.from_plugins(NAME, plugins)
-    return framings.from_config(NAME, framing, None, kinds)
+        return framings.from_plugins(name, plugins)
+    return framings.from_config(name, framing, None, kinds)
 
 
 def _name_of(plugin: object) -> str:

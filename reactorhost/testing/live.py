@@ -62,6 +62,7 @@ class LiveHost:
         Raises:
             HostFailedError: it ended before they were.
         """
+        __tracebackhide__ = True
         names_address = any(word in self._arguments for word in ("--listen", "--config"))
         listen = () if names_address else ("--listen", "tcp://127.0.0.1:0")
         command = self._command("start", *listen, *self._arguments)

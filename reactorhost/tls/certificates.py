@@ -7,6 +7,7 @@ whether it can be used at all.
 
 from __future__ import annotations
 
+import os
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from reactorhost.errors import ConfigError, Problem
+from reactorhost.system.ownership import user_name
 
 SOON_SECONDS = 7 * 86400.0
 
@@ -147,7 +149,10 @@ def _read_pem(path: Path, setting: str, kind: str) -> str:
     try:
         text = path.read_bytes().decode("latin-1")
     except OSError as error:
-        hint = "workers read it before they change to another user" if isinstance(error, PermissionError) else None
+        hint = None
+        if isinstance(error, PermissionError):
+            # Not the one of the setting `user`: workers read it before they change to that.
+            hint = f"give user {user_name(os.geteuid())} the right to read it, and to enter each folder of its path"
         raise CertificateError(f"cannot read the {setting} {path}: {error.strerror}", hint) from None
     if _BEGIN not in text:
         raise CertificateError(f"the {setting} {path} is not PEM", "a PEM file is text with a line -----BEGIN ...-----")

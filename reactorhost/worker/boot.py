@@ -6,13 +6,14 @@ import json
 import logging
 import os
 
-from reactorhost import logs
+from reactorhost import log_setup
 from reactorhost.errors import boot_error
 from reactorhost.ipc.messages import Report
 from reactorhost.ipc.worker_spec import WorkerSpec
-from reactorhost.logs import HOST_LOGGER, EventLog
+from reactorhost.logs import HOST_LOGGER
 from reactorhost.plugins.imports import ImportedCode
 from reactorhost.system import oom, process
+from reactorhost.worker.event_report import ReportedLog
 from reactorhost.worker.life import WorkerLife
 from reactorhost.worker.process.exit_functions import forget_inherited
 from reactorhost.worker.process.printed_lines import print_at_once, print_to_log
@@ -35,7 +36,7 @@ def run_worker(imported: ImportedCode, spec: WorkerSpec, stack_descriptor: int) 
     process.dump_stacks_on_crash(stack_descriptor)
     imported.follow()
     settings = spec.settings
-    log_file = logs.inherit(settings.log_format, settings.log_level, worker=os.getpid(), slot=spec.slot)
+    log_file = log_setup.inherit(settings.log_format, settings.log_level, worker=os.getpid(), slot=spec.slot)
     if settings.daemon:
         print_to_log(log_file)
     else:
@@ -46,7 +47,7 @@ def run_worker(imported: ImportedCode, spec: WorkerSpec, stack_descriptor: int) 
 
         use_debugger()
     try:
-        life = WorkerLife(spec, EventLog(logging.getLogger(HOST_LOGGER)), log_file, stack_descriptor)
+        life = WorkerLife(spec, ReportedLog(logging.getLogger(HOST_LOGGER)), log_file, stack_descriptor)
         life.prepare()
     except OSError as error:
         failure = boot_error(error)

@@ -12,14 +12,13 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from contextvars import copy_context
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from reactorhost.api.connection import Connection
 from reactorhost.api.worker import Worker
 from reactorhost.ipc.counters import Counters
 from reactorhost.ipc.jsonlines import Message
-from reactorhost.ipc.messages import Report
 from reactorhost.ipc.moments import Moment
 from reactorhost.logs import HOST_LOGGER, EventLog
 from reactorhost.plugins import chain
@@ -29,8 +28,9 @@ from reactorhost.worker.admission.address_counts import AddressCounts, counts_wi
 from reactorhost.worker.bus.bus import Bus, BusSetup
 from reactorhost.worker.context import Limits, WorkerContext
 from reactorhost.worker.facades import WorkerFacades
+from reactorhost.worker.hooks.holds import Holds
 from reactorhost.worker.hooks.hook_errors import HookFailure
-from reactorhost.worker.hooks.hook_timing import HookTiming
+from reactorhost.worker.hooks.hook_timing import HookTiming, ServiceTiming
 from reactorhost.worker.hooks.jobs import JobSchedule
 from reactorhost.worker.hooks.loop_thread import LoopThread
 from reactorhost.worker.hooks.metrics import Metrics, MetricsReport
@@ -40,7 +40,7 @@ from reactorhost.worker.hooks.thread_pool import ThreadPool
 from reactorhost.worker.hooks.watches import DuplicateDescriptor, WatchedDescriptor, Watches
 from reactorhost.worker.hooks.worker_calls import WorkerCalls
 from reactorhost.worker.leadership import WorkerLeadership
-from reactorhost.worker.monitor.service_counts import ServiceCounts
+from reactorhost.worker.monitor.service_stats import ServiceStats
 from reactorhost.worker.outbound.connections import OutboundConnections
 from reactorhost.worker.outbound.dialer import Dialer, SocketDialer
 from reactorhost.worker.role import Role
@@ -48,6 +48,7 @@ from reactorhost.worker.service import LoadedService, RunningService
 from reactorhost.worker.stream.dispatch import Dispatcher
 from reactorhost.worker.stream.states import CLOSING
 from reactorhost.worker.stream.transport import StreamTransport
+from reactorhost.worker.throttles import Throttles
 
 if TYPE_CHECKING:
     from reactorhost.worker.aio.event_loop import AsyncioBridge
@@ -60,9 +61,11 @@ class WorkerParts:
 
     Attributes:
         services: by name.
+        service_stats: what each of them counts, in the same order.
         hooks: the worker's own hooks, `worker_start` and so on.
         calls: calls the worker's hooks while the loop runs.
         soon: what threads and signal handlers pass to the loop.
+        holds: what plugins keep the worker from leaving for.
         bus: messages between workers.
         leadership: whether this worker leads, with the hooks and jobs of the leader.
         bridge: drives the reactor in a worker with async hooks; None in any other.
@@ -71,13 +74,15 @@ class WorkerParts:
     plugins: tuple[LoadedPlugin, ...]
     context: WorkerContext
     services: dict[str, RunningService]
+    service_stats: tuple[ServiceStats, ...]
     outbound: OutboundConnections
     hooks: chain.WorkerHooks
     facades: WorkerFacades
     metrics: Metrics
-    reports: tuple[MetricsReport, ...]
+    metrics_report: MetricsReport
     calls: WorkerCalls
     soon: SoonCalls
+    holds: Holds
     bus: Bus
     leadership: WorkerLeadership
     bridge: AsyncioBridge | None
@@ -91,10 +96,13 @@ class WorkerParts:
         """Return the connections of all services."""
         return [transport for service in self.services.values() for transport in service.transports]
 
-    def call(self, hook: Callable[[chain.WorkerOf], Any]) -> None:
-        """Call a hook of the worker; if it is async, until it has finished."""
+    def call(self, hook: Callable[[chain.WorkerOf], Any], worker_of: chain.WorkerOf | None = None) -> None:
+        """Call a hook of the worker; if it is async, until it has finished.
+
+        `worker_of` is called in turn for each plugin, right before its hook.
+        """
         variables = self.context.variables
-        returned = variables.run(hook, self.facades.of)
+        returned = variables.run(hook, worker_of or self.facades.of)
         if self.hooks.awaits:
             assert self.bridge is not None
             self.bridge.complete(returned, variables)
@@ -134,7 +142,7 @@ class WorkerBuilder:
         hook_failed: called with every exception of a plugin's code.
         hook_cancel_ignored: called with the connection of an async hook that did not end when it was cancelled.
         stats_invalid: called when a plugin's `stats` returned something else than numbers, with its name and why.
-        counters: added to by every message.
+        counters: those of the worker; each service has its own too.
         loop_thread: its `other_starts` is called before a plugin's thread starts.
         timing: measures hooks; None for a worker that is not measured.
         threads: runs what plugins pass to `run_in_thread`.
@@ -150,7 +158,6 @@ class WorkerBuilder:
         bus: this worker and the others, for messages between them.
         jobs_started: called with each moment up to which jobs of the host are started.
         unix_clock: returns Unix time.
-        counts_services: whether the master is reported what each service has counted.
     """
 
     reactor: Reactor
@@ -176,7 +183,6 @@ class WorkerBuilder:
     bus: BusSetup = field(default_factory=BusSetup)
     jobs_started: Callable[[Moment], object] = _ignore
     unix_clock: Callable[[], float] = time.time
-    counts_services: bool = False
 
     def build(self, loaded: Sequence[LoadedService], outbound_limits: Limits) -> WorkerParts:
         """Return the parts of a worker that has these services.
@@ -198,21 +204,32 @@ class WorkerBuilder:
 
         calls = WorkerCalls(self.reactor, hooks.in_loop, worker_of, variables)
         bus = Bus(self.bus, self.reactor, self.counters, calls, self.hook_failed, self.log)
+        timing = self.timing or HookTiming(self.reactor, _ignore)
         context = WorkerContext(
             self.reactor,
             self.counters,
-            Dispatcher(self.reactor, self.counters),
+            Dispatcher(self.reactor, Counters()),
             itertools.count(1),
             variables,
             self.loop_thread,
             self.hook_failed,
-            self.timing or HookTiming(self.reactor, _ignore),
+            timing,
             self.log,
             bus.groups,
             functools.cache(self.address_counts),
+            Throttles(self.reactor),
             hook_queues,
         )
-        services = {each.name: RunningService(each, context, self.on_ended) for each in loaded}
+        services: dict[str, RunningService] = {}
+        service_stats: list[ServiceStats] = []
+        for each in loaded:
+            service_stats.append(stats := ServiceStats())
+            of_service = replace(
+                context,
+                dispatcher=Dispatcher(self.reactor, stats.counters),
+                timing=ServiceTiming(timing, [plugin.name for plugin in each.plugins], stats.timings),
+            )
+            services[each.name] = RunningService(each, of_service, self.on_ended)
         dialer = self.dialer or SocketDialer(self.reactor, None, _ignore)
         outbound = OutboundConnections(context, outbound_limits, dialer)
         metrics = Metrics(hooks.stats, context.variables, self.hook_failed, self.stats_invalid, self.shared_counters)
@@ -221,6 +238,7 @@ class WorkerBuilder:
         own_jobs = JobSchedule(self.reactor, self.unix_clock, _ignore)
         own_jobs.begin(own_jobs.now())
         host_jobs = JobSchedule(self.reactor, self.unix_clock, self.jobs_started)
+        holds = Holds(self.reactor, self.send, self.log, context.loop_thread.check)
         facades = WorkerFacades(
             self.slot,
             self.generation,
@@ -235,13 +253,10 @@ class WorkerBuilder:
             host_jobs,
             soon,
             Watches(self.reactor, self.hook_failed, self.duplicate),
+            holds,
             self.hook_failed,
             context.loop_thread.check,
         )
-        reports = [MetricsReport(self.reactor, metrics, self.send)]
-        if self.counts_services:
-            counts = ServiceCounts(tuple(services.values()))
-            reports.append(MetricsReport(self.reactor, counts, self.send, Report.SERVICE_STATS))
         # Calls of its own: a leader must not have to wait for other hooks before it can step down.
         leader_calls = WorkerCalls(self.reactor, hooks.in_loop, facades.of, context.variables)
         leadership = WorkerLeadership(self.reactor, self.role, host_jobs, leader_calls, self.send, self.log)
@@ -249,13 +264,15 @@ class WorkerBuilder:
             plugins,
             context,
             services,
+            tuple(service_stats),
             outbound,
             hooks,
             facades,
             metrics,
-            tuple(reports),
+            MetricsReport(self.reactor, metrics, self.send),
             calls,
             soon,
+            holds,
             bus,
             leadership,
             bridge,

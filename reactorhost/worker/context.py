@@ -8,16 +8,15 @@ service, transports, context.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextvars import Context
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any
 
 from reactorhost.api.close_reason import CloseReason
 from reactorhost.api.connection import Connection, transport_of
 from reactorhost.api.connection_ended import ConnectionEndedError
-from reactorhost.api.connection_protocols import Groups
 from reactorhost.api.peer_credentials import PeerCredentials
 from reactorhost.api.proxy_facts import ProxyFacts
 from reactorhost.framing import FramingError
@@ -25,66 +24,24 @@ from reactorhost.ipc.counters import Counters
 from reactorhost.logs import EventLog
 from reactorhost.plugins.chain import Around, Chain, as_it_is
 from reactorhost.plugins.guard import OnError, as_error
-from reactorhost.reactor import Arrivals, Reactor
+from reactorhost.reactor import Reactor
 from reactorhost.tls.role import ServerRole, TlsRole
 from reactorhost.worker.admission.address_counts import AddressCounts
 from reactorhost.worker.admission.admission import Admission
 from reactorhost.worker.client_log import ClientLog
+from reactorhost.worker.context_protocols import Dispatcher, Memberships, ProtocolEvents
 from reactorhost.worker.hooks.hook_errors import HookFailure
-from reactorhost.worker.hooks.hook_timing import HookTiming
+from reactorhost.worker.hooks.hook_timing import Timing
 from reactorhost.worker.hooks.loop_thread import LoopThread
 from reactorhost.worker.hooks.timers import PluginTimers
 from reactorhost.worker.hooks.variables import DIRECT, HookRunner
+from reactorhost.worker.throttles import Throttles
 
 if TYPE_CHECKING:
     from reactorhost.worker.hooks.hook_queues import HookQueues
 
 Resolve = Callable[[OnError, Around], Chain]
 """Makes a chain: called with the callback for exceptions and with the wrapper for each hook."""
-
-
-class Dispatcher(Protocol):
-    """Calls the services' `receive` for what the reactor has read."""
-
-    @property
-    def arrivals(self) -> Arrivals:
-        """Where the reactor puts what it reads."""
-
-    @property
-    def handed_over(self) -> int:
-        """Return how many messages were dispatched so far; the number grows within a turn too."""
-
-    def dispatch(self, arrived: Sequence[tuple[Any, bytes | None]], /) -> None:
-        """Dispatch pairs of a transport and what was read from it."""
-
-
-class Memberships(Groups, Protocol):
-    """The groups of the worker's connections."""
-
-    def ended(self, connection: Connection, /) -> None:
-        """Remove a connection that has ended from all its groups."""
-
-
-class ProtocolEvents(Protocol):
-    """The asyncio protocols that serve the connections of a service; notified of what the hooks do not report."""
-
-    def peer_ended(self, transport: Any, /) -> None:
-        """Handle the client's end, once everything before it was delivered."""
-
-    def send_failed(self, transport: Any, /) -> None:
-        """Handle that nothing can be sent to the client any more."""
-
-    def flushed(self, transport: Any, /) -> None:
-        """Handle that the kernel has accepted the last byte before a close."""
-
-    def protocol_of(self, connection: Connection, /) -> object | None:
-        """Return the protocol that serves a connection."""
-
-    def holds_input(self, connection: Connection, /) -> bool:
-        """Return whether input waits that the plugin has not read."""
-
-    def forget(self, connection: Connection, /) -> None:
-        """Release the protocol of a connection that has ended, after its `close` hooks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +70,14 @@ class WorkerContext:
     """State that all services of a worker share.
 
     Attributes:
-        counters: plain attributes that every message adds to.
+        counters: those of the worker; what every message adds to are those of `dispatcher`.
+        dispatcher: dispatches the messages of one service, which has its own, or of all outbound connections.
         ids: the numbers of connections.
         variables: the context of `worker_start` and of the worker's other hooks; a new connection has a copy of it.
         hook_failed: called with every exception of a plugin's code.
         groups: the groups that connections have joined.
         address_counts: returns the counts of connections by address, for a service that limits them.
+        throttles: the connections that plugins have throttled.
         hook_queues: run the hooks of services with async hooks; None in a worker without any.
     """
 
@@ -129,10 +88,11 @@ class WorkerContext:
     variables: Context
     loop_thread: LoopThread
     hook_failed: HookFailure
-    timing: HookTiming
+    timing: Timing
     log: EventLog
     groups: Memberships
     address_counts: Callable[[], AddressCounts]
+    throttles: Throttles
     hook_queues: HookQueues | None = None
 
 
@@ -142,9 +102,9 @@ class ServiceContext:
     Attributes:
         chain: the resolved hooks.
         receive: `chain.receive`; with one plugin it is the plugin's own function, except while calls are timed.
-        counters: the worker's counters.
-        accepted: clients that this service has accepted.
+        counters: plain attributes of this service that every message adds to.
         groups: the groups that connections of the worker have joined.
+        throttles: the connections of the worker that plugins have throttled.
         hook_queues: the worker's, if a hook of this service is async; else None.
         protocols: the asyncio protocols of its connections, or None.
         variables: copied for each connection.
@@ -155,7 +115,6 @@ class ServiceContext:
         proxies: what the PROXY headers of connections say, by connection.
         on_closed: called with each transport whose socket is closed, after its `close` hooks have run.
         admission: which clients are admitted; None for all.
-        client_log: the log lines about its clients.
         tls_role: our side of TLS on connections that begin in plain text, with the defaults for it.
     """
 
@@ -164,11 +123,11 @@ class ServiceContext:
         self.limits = limits
         # Copied from `worker`: every message reads these, and one attribute access less is measurable.
         self.reactor = worker.reactor
-        self.counters = worker.counters
-        self.accepted = 0
         self.dispatcher = worker.dispatcher
+        self.counters = worker.dispatcher.counters
         self.log = worker.log
         self.groups = worker.groups
+        self.throttles = worker.throttles
         self.hook_queues: HookQueues | None = None
         self.protocols: ProtocolEvents | None = None
         self.admission: Admission | None = None
@@ -182,12 +141,15 @@ class ServiceContext:
         self.loop_thread = worker.loop_thread
         self.check_thread = worker.loop_thread.check
         self._worker = worker
-        self.client_log = ClientLog(name, worker.reactor, worker.log)
+        self._resolve = resolve
         self._plain = self.chain = self._queued(resolve(self.hook_failed, as_it_is))
-        # Both chains exist from the start, so that switching to timed calls is one assignment.
-        timed = resolve(self.hook_failed, worker.timing.around)
-        self._timed = self._queued(replace(timed, receive=worker.timing.around_receive(timed.receive)))
         self.receive = self.chain.receive
+
+    @cached_property
+    def client_log(self) -> ClientLog:
+        """The log lines about its clients."""
+        # Not in the constructor: few outbound connections, each with a context of its own, cause a line.
+        return ClientLog(self.name, self.reactor, self.log)
 
     def _queued(self, chain: Chain) -> Chain:
         """Return a chain whose coroutine functions run in hook queues; a plain chain is returned as it is."""
@@ -202,9 +164,39 @@ class ServiceContext:
         self.chain = self._timed if timed else self._plain
         self.receive = self.chain.receive
 
+    @cached_property
+    def _timed(self) -> Chain:
+        # Not in the constructor: an outbound connection has a context of its own, which is never timed.
+        timed = self._resolve(self.hook_failed, self._worker.timing.around)
+        return self._queued(replace(timed, receive=self._worker.timing.around_receive(timed.receive)))
+
+    def drop_hooks(self) -> None:
+        """Release the hooks of an outbound connection that has ended: they refer to this object."""
+        # What is left of its tasks may still raise, and is reported under its plugin.
+        self._plain = self.chain = self.chain.without_hooks()
+        self.receive = self.chain.receive
+
     def runner(self, variables: Context) -> HookRunner:
         """Return what calls the hooks of a connection with this context."""
         return variables if self.hook_queues is None else DIRECT
+
+    # The worker's counters of connections are added to as well: they limit how many it accepts.
+
+    def client_accepted(self) -> None:
+        """Count an accepted client, which has a connection or a pending handshake until `client_ended`."""
+        for counters in (self.counters, self._worker.counters):
+            counters.accepted += 1
+            counters.connections += 1
+
+    def client_ended(self) -> None:
+        """Count the end of a connection, or of a handshake that leads to none."""
+        self.counters.connections -= 1
+        self._worker.counters.connections -= 1
+
+    def client_refused(self) -> None:
+        """Count that a client was refused."""
+        self.counters.refused += 1
+        self._worker.counters.refused += 1
 
     def drain(self, transport: Any) -> None:
         """Call the `drain` hooks of a connection, if it is open."""
@@ -218,6 +210,7 @@ class ServiceContext:
         if isinstance(error, ConnectionEndedError) and error.variables is transport_of(connection).variables:
             # A hook that awaits something need not catch what the client has caused.
             return
+        self.counters.hook_errors += 1
         self._worker.hook_failed(plugin, hook, connection, error)
         transport_of(connection).close_for(CloseReason.ERROR)
 
@@ -227,13 +220,14 @@ class ServiceContext:
 
     def session_raised(self, raised: BaseException) -> None:
         """Report what a framing raised in the opening handshake of a session, before there is a connection."""
+        self.counters.hook_errors += 1
         self._worker.hook_failed(self.chain.plugin_of(raised), "framing", None, as_error(raised))
 
     def new_timers(
         self, connection: Connection, variables: Context, on_idle: Callable[[], object] | None = None
     ) -> PluginTimers:
         """Return the timers and tasks of a connection; an exception of a timer closes it."""
-        return PluginTimers(self.reactor, partial(self._timer_failed, connection), on_idle, variables)
+        return PluginTimers(self.reactor, partial(self._timer_failed, connection), on_idle, variables, connection)
 
     def _timer_failed(self, connection: Connection, error: Exception) -> None:
         self.hook_failed(self.chain.plugin_of(error), "timer", connection, error)
@@ -279,7 +273,7 @@ class ServiceContext:
         return self.protocols is not None and self.protocols.holds_input(connection)
 
     def resumed(self, connection: Connection) -> None:
-        """Run, at the end of this turn, what the pause of a connection has held in the queue of its async hooks."""
+        """Run, at the end of this turn, what a pause or throttle has held in the queue of a connection's hooks."""
         if self.hook_queues is not None:
             self.reactor.call_soon(self.hook_queues.resumed, connection)
 

@@ -11,8 +11,10 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from reactorhost.api.connection import Connection
+from reactorhost.config.problems import collected, raise_together
 from reactorhost.config.settings import Settings
 from reactorhost.errors import PluginError, ReactorhostError, error_from_fields
+from reactorhost.ipc.messages import BootStep
 from reactorhost.logs import EventLog
 from reactorhost.plugins import child, discovery
 from reactorhost.plugins.child import Send
@@ -48,37 +50,46 @@ def dry_run(settings: Settings, account: Account | None) -> LoadedFacts:
         process.wait(settings.boot_timeout)
     finally:
         reports, status = process.end()
-    loaded = []
+    loading = None
     for report in reports:
-        if "loaded" in report:
-            loaded.append(report["loaded"])
+        if "loading" in report:
+            loading = report["loading"]
         elif "what" in report:
             raise error_from_fields(report)
         else:
             most_workers = {name: WorkerLimit(*limit) for name, limit in report["most_workers"].items()}
             return LoadedFacts(report["without_receive"], report["without_message_timeout"], most_workers)
-    what = f"{_being_loaded(settings, loaded)} {child.failure(status, settings.boot_timeout)}"
-    raise PluginError(what)
+    raise PluginError(f"{_being_loaded(settings, loading)} {child.failure(status, settings.boot_timeout)}")
 
 
-def _being_loaded(settings: Settings, loaded: list[str]) -> str:
-    """Return the plugin whose code ran when the child ended: the first that is not loaded."""
-    for named in dict.fromkeys(named for service in settings.services for named in service.plugins):
-        if discovery.name_of(named) not in loaded:
+def _being_loaded(settings: Settings, name: str | None) -> str:
+    """Return the plugin whose code ran when the child ended."""
+    for named in (named for service in settings.services for named in service.plugins):
+        if discovery.name_of(named) == name:
             with suppress(PluginError):
                 return f"plugin {discovery.find(named)}"
     return "a plugin"
 
 
 def _run(settings: Settings, account: Account | None, send: Send) -> None:
-    def report_loaded(plugin: LoadedPlugin) -> None:
-        send({"loaded": plugin.name})
+    def report_step(step: BootStep, plugin: str) -> None:
+        send({"loading": plugin})
 
+    def report_loaded(plugin: LoadedPlugin) -> None:
+        send({"loading": None})
+
+    services: list[LoadedService] = []
+    failures: list[ReactorhostError] = []
+    backend = None
     try:
         # Slot 1 logs no warnings.
-        loader = WorkerLoader(settings, account, 1, EventLog(logging.getLogger()), report_loaded)
-        services = loader.load()
-        _make_parts(settings, services, loader.load_backend())
+        loader = WorkerLoader(settings, account, 1, EventLog(logging.getLogger()), report_loaded, report_step)
+        with collected(failures):
+            services = loader.load()
+        with collected(failures):
+            backend = loader.load_backend()
+        raise_together(failures)
+        _make_parts(settings, services, backend)
     except ReactorhostError as error:
         send(error.as_fields())
     else:

@@ -11,6 +11,7 @@ from reactorhost.api.connection import Connection
 from reactorhost.api.worker import Worker
 from reactorhost.reactor import Reactor
 from reactorhost.worker.bus.bus import Bus
+from reactorhost.worker.hooks.holds import Holds
 from reactorhost.worker.hooks.hook_errors import HookFailure
 from reactorhost.worker.hooks.jobs import JobSchedule
 from reactorhost.worker.hooks.metrics import Metrics
@@ -45,6 +46,7 @@ class WorkerFacades:
     host_jobs: JobSchedule
     soon: SoonCalls
     watches: Watches
+    holds: Holds
     hook_failed: HookFailure
     check_thread: Callable[[str], object]
     _workers: dict[str, Worker] = field(default_factory=dict)
@@ -72,6 +74,7 @@ class WorkerFacades:
                 self.reactor.clock,
                 self.soon,
                 self.watches,
+                self.holds,
             )
         return worker
 

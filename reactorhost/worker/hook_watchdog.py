@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from types import FrameType
 
+from reactorhost.ipc.stall import Stall
 from reactorhost.plugins.attribution import StackPosition
 from reactorhost.worker.builder import WorkerParts
 from reactorhost.worker.bus.local.history import History
@@ -13,6 +16,7 @@ from reactorhost.worker.hooks.soon_calls import SoonCalls
 from reactorhost.worker.hooks.thread_pool import ThreadPool
 from reactorhost.worker.hooks.timers import PluginTimers
 from reactorhost.worker.hooks.watches import PluginWatch
+from reactorhost.worker.monitor.served_client import client_of
 from reactorhost.worker.monitor.watchdog import Watchdog
 from reactorhost.worker.process.alarm import Alarm
 
@@ -31,11 +35,14 @@ CALLERS = {
 """The functions of the host that call plugins back, and what the log of a slow one names as the hook."""
 
 
-def new_watchdog(parts: WorkerParts, alarm: Alarm, limit_seconds: float) -> Watchdog:
-    """Return a watchdog of the worker's loop, which reports plugin code that holds it for longer than the limit."""
+def new_watchdog(
+    parts: WorkerParts, alarm: Alarm, limit_seconds: float, note: Callable[[Stall | None], object]
+) -> Watchdog:
+    """Return a watchdog of the worker's loop, which notes and logs plugin code that holds it too long."""
     context, bridge = parts.context, parts.bridge
     reactor, counters = context.reactor, context.counters
-    dispatchers = (context.dispatcher, parts.outbound.context.dispatcher)
+    # That of the context is for outbound connections.
+    dispatchers = (context.dispatcher, *(each.context.dispatcher for each in parts.services.values()))
 
     def progress() -> int:
         # Also within a turn: a turn that serves many clients takes long without any slow hook.
@@ -51,7 +58,8 @@ def new_watchdog(parts: WorkerParts, alarm: Alarm, limit_seconds: float) -> Watc
             attribution = attribution.with_hooks(service.protocols.plugin, service.protocols.calls())
 
     def locate(frame: FrameType) -> StackPosition | None:
-        return attribution.locate(frame, CALLERS)
+        found, client = attribution.locate(frame, CALLERS), client_of(frame)
+        return found if found is None or client is None else replace(found, peer=str(client.peer))
 
     quiet_seconds = 0.0 if bridge is None else _QUIET_BRIDGE_SECONDS
-    return Watchdog(reactor, alarm, limit_seconds, progress, locate, context.log, quiet_seconds)
+    return Watchdog(reactor, alarm, limit_seconds, progress, locate, note, context.log, quiet_seconds)

@@ -7,16 +7,19 @@ turns for the first time: in `_serve`, or while an async `worker_start` is await
 from __future__ import annotations
 
 import os
+import signal
 from functools import partial
 
+from reactorhost.api.worker import Worker
 from reactorhost.errors import ReactorhostError, boot_error
 from reactorhost.ipc.jsonlines import JsonLine, Message
-from reactorhost.ipc.messages import Order, Report
+from reactorhost.ipc.messages import BootStep, Order, Report
 from reactorhost.ipc.moments import Moment
 from reactorhost.ipc.worker_spec import WorkerSpec
-from reactorhost.logs import AppendHandler, EventLog
+from reactorhost.logs import AppendHandler
 from reactorhost.plugins.worker_limit import WorkerLimit
 from reactorhost.reactor import Reactor, WakeUp, new_poller
+from reactorhost.system.process import tie_to_parent
 from reactorhost.worker.accept.acceptor import Acceptor
 from reactorhost.worker.accept.adoption import Adoption
 from reactorhost.worker.accept.capacity import CapacityReport
@@ -28,6 +31,7 @@ from reactorhost.worker.bus.bus import BusSetup
 from reactorhost.worker.bus.connector import BusConnector
 from reactorhost.worker.bus.peers.introductions import Introductions
 from reactorhost.worker.context import Limits
+from reactorhost.worker.event_report import ReportedLog
 from reactorhost.worker.hook_watchdog import new_watchdog
 from reactorhost.worker.hooks.hook_errors import ErrorReporter
 from reactorhost.worker.hooks.loop_thread import LoopThread, call_before_threads
@@ -35,7 +39,9 @@ from reactorhost.worker.hooks.shared_counters import SharedCounters
 from reactorhost.worker.hooks.soon_calls import SoonCalls
 from reactorhost.worker.hooks.thread_pool import ThreadPool
 from reactorhost.worker.loader import WorkerLoader
-from reactorhost.worker.monitor.connection_list import send_connection_list
+from reactorhost.worker.monitor.connection_list import ConnectionLists
+from reactorhost.worker.monitor.connection_rows import Transport
+from reactorhost.worker.monitor.disconnect import disconnect
 from reactorhost.worker.monitor.source_report import SourceReport
 from reactorhost.worker.monitor.stats_publisher import StatsPublisher
 from reactorhost.worker.outbound.dialer import SocketDialer
@@ -57,7 +63,7 @@ class WorkerLife:
     _adoption: Adoption
     _shutdown: Shutdown
 
-    def __init__(self, spec: WorkerSpec, log: EventLog, log_file: AppendHandler, stack_descriptor: int) -> None:
+    def __init__(self, spec: WorkerSpec, log: ReportedLog, log_file: AppendHandler, stack_descriptor: int) -> None:
         settings = spec.settings
         self._spec = spec
         self._log = log
@@ -67,10 +73,7 @@ class WorkerLife:
         self._reactor = Reactor(new_poller(settings.poller))
         self._process = WorkerProcess(self._reactor, log)
         self._fork_registry = self._process.fork_registry
-        # The end signals are kept by the timer of the stats, so that an idle worker does not wake up more often.
-        self._stats = StatsPublisher(
-            self._reactor, spec.scoreboard, spec.page, self._set_timed, self._process.keep_end_signals
-        )
+        self._stats = StatsPublisher(self._reactor, spec.scoreboard, spec.page, self._set_timed, self._stats_published)
         self._counters = self._stats.counters
         self._line = JsonLine(self._reactor, spec.master_line, self, self._fork_registry)
         self._introductions = Introductions(spec, self._reactor, self._fork_registry, log, self._counters, self._line)
@@ -78,6 +81,7 @@ class WorkerLife:
             self._introductions, self._reactor, self._counters, log, self._line, settings.bus_down_period
         )
         self._error_reporter = ErrorReporter(self._reactor, self._counters, self._stats.timing, log, self._line.send)
+        self._connection_lists = ConnectionLists(self._reactor, self._line.send)
         self._shared_counters = SharedCounters(spec.scoreboard.shared_cells, spec.page, self._line.send)
         capacity = CapacityReport(self._reactor, self._line.send)
         self._acceptor = Acceptor(
@@ -129,6 +133,7 @@ class WorkerLife:
         self._serve()
         self._shutdown.finish()
         self._process.end_if_forked()
+        self._log.flush(self._line.send)
         self._stats.store()
         self._process.run_exit_functions(self._shutdown.exit_seconds())
         return 0
@@ -142,7 +147,9 @@ class WorkerLife:
         """
         spec = self._spec
         settings = spec.settings
-        loader = WorkerLoader(settings, spec.account, spec.slot, self._log, self._error_reporter.add_plugin)
+        loader = WorkerLoader(
+            settings, spec.account, spec.slot, self._log, self._error_reporter.add_plugin, self._report_step
+        )
         loaded = loader.load()
         backend = loader.load_backend()
         self._process.end_if_forked()
@@ -179,7 +186,6 @@ class WorkerLife:
             address_counts=lambda: AddressCounts(spec.scoreboard.address_sketch(), spec.page),
             role=role,
             jobs_started=self._stats.note_jobs,
-            counts_services=settings.admin is not None,
         ).build(loaded, Limits(close_timeout=settings.close_timeout, max_send_buffer=settings.max_send_buffer))
         if backend is not None:
             made = backend.make(parts.facades.of(backend.plugin))
@@ -207,7 +213,7 @@ class WorkerLife:
         )
         self._process.call_in_children(parts.abandon)
         try:
-            parts.call(parts.hooks.worker_start)
+            parts.call(parts.hooks.worker_start, self._starting)
         except ReactorhostError:
             self._process.end_if_forked()
             # It may have sent something. Without this, its end would be a crash for other workers.
@@ -219,19 +225,23 @@ class WorkerLife:
     def _serve(self) -> None:
         """Run the loop until the worker has left."""
         parts = self._parts
-        self._stats.start([plugin.name for plugin in parts.plugins])
-        for report in parts.reports:
-            report.start()
+        self._stats.start([plugin.name for plugin in parts.plugins], parts.service_stats)
+        parts.metrics_report.start()
         if self._sources is not None:
             self._sources.start()
         # From inside the loop: READY says that it turns.
         self._reactor.call_soon(self._report_ready)
         slow_hook = self._spec.settings.slow_hook
-        watchdog = None if slow_hook is None else new_watchdog(parts, self._process.alarm, slow_hook)
+        note = partial(self._spec.scoreboard.write_stall, self._spec.page)
+        watchdog = None if slow_hook is None else new_watchdog(parts, self._process.alarm, slow_hook, note)
         if watchdog is not None:
             # A forked child has no timer, but it has the handler of its signal.
-            self._fork_registry.add(watchdog, watchdog.stop)
+            self._fork_registry.add(watchdog, self._process.alarm.stop)
             watchdog.start()
+            # The kernel delivers the lowest of several pending signals first, and that one decides whether the system
+            # call that they interrupt goes on (SA_RESTART). TERM behind an alarm of the watchdog would not end a
+            # blocking `read`, so Python would never handle it. QUIT comes before the alarm.
+            tie_to_parent(signal.SIGQUIT)
         if parts.bridge is None:
             self._reactor.run()
         elif self._lifecycle.state is not WorkerState.LEAVING:
@@ -239,6 +249,14 @@ class WorkerLife:
             parts.bridge.run()
         if watchdog is not None:
             watchdog.stop()
+
+    def _report_step(self, step: BootStep, plugin: str) -> None:
+        # Sent at once, without the loop: the code that runs next may take minutes, or never return.
+        self._line.send({"report": Report.BOOTING, "step": step, "plugin": plugin})
+
+    def _starting(self, plugin: str) -> Worker:
+        self._report_step(BootStep.WORKER_START, plugin)
+        return self._parts.facades.of(plugin)
 
     def _report_ready(self) -> None:
         if self._lifecycle.state is WorkerState.BOOTING:
@@ -274,8 +292,9 @@ class WorkerLife:
             case Order.COUNT:
                 self._parts.facades.role.count = message["count"]
             case Order.CONNECTIONS:
-                transports = (*self._parts.transports(), *self._parts.outbound.transports())
-                send_connection_list(self._reactor, transports, message["request"], self._line.send)
+                self._connection_lists.answer(self._transports(), message)
+            case Order.DISCONNECT:
+                self._line.send(disconnect(self._transports(), message["request"], message["id"]))
             case Order.INTRODUCE:
                 self._introductions.introduce(message["pid"], late=message["late"])
             case Order.ALL_INTRODUCED:
@@ -288,6 +307,9 @@ class WorkerLife:
     def line_closed(self, line: JsonLine) -> None:
         """Drain: the master is gone."""
         self._shutdown.master_gone()
+
+    def _transports(self) -> tuple[Transport, ...]:
+        return (*self._parts.transports(), *self._parts.outbound.transports())
 
     def _accept_own_slot(self) -> None:
         if self._lifecycle.state is WorkerState.BOOTING:
@@ -326,6 +348,11 @@ class WorkerLife:
             self._shutdown.leave_if_done()
         else:
             self._acceptor.resume()
+
+    def _stats_published(self) -> None:
+        # By the timer of the stats, so that an idle worker does not wake up more often.
+        self._process.keep_end_signals()
+        self._log.flush(self._line.send)
 
     def _woken_by_thread(self) -> None:
         # First: a function in a thread may have passed them on before it ended.

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 from reactorhost import __version__
 from reactorhost.api.worker import Worker
 from reactorhost.bus.backend import Backend
-from reactorhost.config.problems import Problems
+from reactorhost.config.problems import Problems, collected, raise_together
 from reactorhost.config.service import Service
 from reactorhost.config.settings import Origin, Settings
-from reactorhost.errors import ConfigError, Problem
+from reactorhost.errors import ConfigError, Problem, ReactorhostError
+from reactorhost.ipc.messages import BootStep
 from reactorhost.logs import EventLog
-from reactorhost.plugins import framings, guard, loading, options, protocols, worker_limit
+from reactorhost.plugins import discovery, framings, guard, loading, options, protocols, worker_limit
 from reactorhost.plugins.identity import LoadedPlugin, PluginIdentity
 from reactorhost.system import process
 from reactorhost.system.account import Account
@@ -61,11 +62,13 @@ class LoadedBackend:
 
 @dataclass(slots=True, eq=False, repr=False)
 class WorkerLoader:
-    """Loads what the settings of one worker name; `on_plugin` is called with each plugin that was loaded.
+    """Loads what the settings of one worker name.
 
     Attributes:
         account: user id, group id and user name to change to, or None.
         slot: the worker's slot. Only the first one logs what is the same for all; it is the first of a reload too.
+        on_plugin: called with each plugin that was loaded.
+        on_step: called before code of a plugin runs, with the name of the plugin.
     """
 
     settings: Settings
@@ -73,8 +76,9 @@ class WorkerLoader:
     slot: int
     log: EventLog
     on_plugin: Callable[[LoadedPlugin], object]
-    # By plugin; None for one that brings some, but is not configured.
-    _brought: dict[str, framings.Kinds | None] = field(default_factory=dict, init=False)
+    on_step: Callable[[BootStep, str], object] = lambda step, plugin: None
+    # By plugin; of one that is not configured, because of a problem that is reported, nothing.
+    _brought: dict[str, framings.Kinds] = field(default_factory=dict, init=False)
 
     def load(self) -> list[LoadedService]:
         """Read the certificates, drop privileges, load the plugins; return the services.
@@ -90,28 +94,28 @@ class WorkerLoader:
         # After it: the kernel clears the request when the user changes.
         process.tie_to_parent()
         named = dict.fromkeys(named for service in settings.services for named in service.plugins)
-        problems = Problems()
-        plugins = {name: self._plugin(name, problems) for name in named}
-        chosen = {
-            service.name: self._framing(service, [plugins[name] for name in service.plugins], problems)
-            for service in settings.services
-        }
-        if problems.found:
-            raise problems.error()
-        services = [
-            self._service(
-                service,
-                [plugins[name] for name in service.plugins],
-                certificates[service.name],
-                chosen[service.name],
-            )
-            for service in settings.services
-        ]
-        for service in services if self.slot == 0 else ():
-            if not service.receives:
-                self.log.warning("no_receive", service=service.name)
-            if service.ignores_message_timeout:
-                self.log.warning("message_timeout_unused", service=service.name)
+        failures: list[ReactorhostError] = []
+        plugins: dict[str, LoadedPlugin] = {}
+        for name in named:
+            with collected(failures):
+                plugins[name] = self._plugin(name, failures)
+        chosen: dict[str, framings.NewFraming | None] = {}
+        for service in settings.services:
+            if plugins.keys() >= set(service.plugins):
+                with collected(failures):
+                    chosen[service.name] = self._framing(service, [plugins[name] for name in service.plugins])
+        raise_together(failures)
+        services: list[LoadedService] = []
+        for service in settings.services:
+            of_service = [plugins[name] for name in service.plugins]
+            with collected(failures):
+                services.append(self._service(service, of_service, certificates[service.name], chosen[service.name]))
+        raise_together(failures)
+        for loaded in services if self.slot == 0 else ():
+            if not loaded.receives:
+                self.log.warning("no_receive", service=loaded.name)
+            if loaded.ignores_message_timeout:
+                self.log.warning("message_timeout_unused", service=loaded.name)
         return services
 
     def load_backend(self) -> LoadedBackend | None:
@@ -123,7 +127,9 @@ class WorkerLoader:
         url = self.settings.bus_url
         if url is None:
             return None
-        identity, factory = loading.load_backend(url.partition("://")[0], __version__)
+        scheme = url.partition("://")[0]
+        self.on_step(BootStep.IMPORT, scheme)
+        identity, factory = loading.load_backend(scheme, __version__)
         return LoadedBackend(identity, factory, url, self.settings.origins["bus_url"])
 
     def _certificates(self, service: Service) -> ServerTls | None:
@@ -139,36 +145,44 @@ class WorkerLoader:
                 self.log.warning("certificate_expires", service=service.name, file=certificate.path, days_left=days)
         return loaded
 
-    def _plugin(self, named: str, problems: Problems) -> LoadedPlugin:
+    def _plugin(self, named: str, failures: list[ReactorhostError]) -> LoadedPlugin:
+        self.on_step(BootStep.IMPORT, discovery.name_of(named))
         plugin = loading.load(named, __version__)
         settings = self.settings
         table = settings.plugin_tables.get(plugin.name, {})
+        self.on_step(BootStep.CONFIGURE, plugin.name)
+        used_by = [service.name for service in settings.services if named in service.plugins]
         try:
-            options.configure(plugin, table, partial(settings.where_option, plugin.name))
-            self._brought[plugin.name] = framings.brought_by(plugin)
+            options.configure(plugin, table, partial(settings.where_option, plugin.name), used_by)
         except ConfigError as error:
-            # Not raised yet: one error reports the tables of all plugins.
-            problems.include(error)
-            # One that is not configured cannot say what it brings.
-            self._brought[plugin.name] = None if "framings" in plugin.hooks else {}
+            # The framing of the service is checked all the same.
+            failures.append(error)
+        else:
+            self._brought[plugin.name] = framings.brought_by(plugin)
         self.on_plugin(plugin)
         return plugin
 
-    def _framing(self, service: Service, plugins: list[LoadedPlugin], problems: Problems) -> framings.NewFraming | None:
-        """Return what makes the framings of a service; its problem is added to `problems`."""
-        known = {plugin.name: kinds for plugin in plugins if (kinds := self._brought[plugin.name]) is not None}
-        if len(known) < len(plugins):
+    def _framing(self, service: Service, plugins: list[LoadedPlugin]) -> framings.NewFraming | None:
+        """Return what makes the framings of a service.
+
+        Raises:
+            ReactorhostError: the setting is wrong, or the hook of a plugin is.
+        """
+        unconfigured = [plugin for plugin in plugins if plugin.name not in self._brought]
+        # One that is not configured can say neither what it brings nor what it needs.
+        if unconfigured and (service.framing is None or any("framings" in plugin.hooks for plugin in unconfigured)):
             return None
-        brought = framings.brought_by_all(service.name, plugins, known)
+        brought = framings.brought_by_all(service.name, plugins, self._brought)
         if service.framing is None:
             return framings.from_plugins(service.name, plugins)
         key = f"service.{service.name}.framing"
+        problems = Problems()
         try:
             return framings.from_config(service.name, service.framing, self.settings.where(key), brought)
         except ConfigError as error:
             for problem in error.problems:
                 problems.add(problem.what, self.settings.origins[key], problem.hint)
-            return None
+        raise problems.error()
 
     def _service(
         self,

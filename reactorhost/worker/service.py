@@ -12,17 +12,17 @@ from reactorhost.address import Endpoint
 from reactorhost.api.connection import Connection
 from reactorhost.api.proxy_facts import ProxyFacts
 from reactorhost.framing import Framing
-from reactorhost.plugins import chain
+from reactorhost.plugins import admitting, chain
 from reactorhost.plugins.identity import LoadedPlugin
 from reactorhost.plugins.protocols import ServingPlugin
 from reactorhost.plugins.worker_limit import WorkerLimit
 from reactorhost.tls.facts import TlsFacts
 from reactorhost.tls.role import ServerRole, TlsRole
 from reactorhost.worker.admission.admission import Admission, AdmissionRules
-from reactorhost.worker.context import Limits, Resolve, ServiceContext, WorkerContext
+from reactorhost.worker.context import Limits, ServiceContext, WorkerContext
 from reactorhost.worker.handshake.pending import PendingHandshakes
 from reactorhost.worker.handshake.session_opening import OpenedSession
-from reactorhost.worker.stream import receiving
+from reactorhost.worker.stream import deadlines, receiving
 from reactorhost.worker.stream.closing import CloseState
 from reactorhost.worker.stream.session_input import SessionInput
 from reactorhost.worker.stream.socket import StreamSocket, endpoint
@@ -78,8 +78,7 @@ class LoadedService:
 class RunningService:
     """One service of one worker.
 
-    `on_ended` is called after the end of each connection and of each failed handshake. `resolve` makes the chain of a
-    service that is not made of plugins.
+    `on_ended` is called after the end of each connection and of each failed handshake.
 
     Attributes:
         context: the part of the service that its transports read.
@@ -93,24 +92,25 @@ class RunningService:
         loaded: LoadedService,
         worker: WorkerContext,
         on_ended: Callable[[], object],
-        resolve: Resolve | None = None,
     ) -> None:
         self.name = loaded.name
         self.protocols = adapter = None if loaded.serving is None else _adapter(loaded.serving)
         added = {} if adapter is None else {adapter.plugin.name: adapter.hooks()}
         self.context = ServiceContext(
-            loaded.name, worker, loaded.limits, resolve or partial(chain.resolve, loaded.plugins, added=added)
+            loaded.name, worker, loaded.limits, partial(chain.resolve, loaded.plugins, added=added)
         )
         self.context.protocols = adapter
         self.context.on_closed = self._transport_closed
         self.context.tls_role = loaded.tls_role or ServerRole(loaded.tls)
-        if loaded.rules.any:
+        plugins_admit = admitting.from_plugins(loaded.name, loaded.plugins, self._admit_failed)
+        admits = loaded.rules.any or plugins_admit is not None
+        if admits:
             counts = worker.address_counts()
             self.context.admission = Admission(
-                loaded.name, loaded.rules, counts, worker.reactor, worker.counters, worker.log
+                loaded.name, loaded.rules, counts, worker.reactor, self.context.counters, worker.log, plugins_admit
             )
         # Behind a proxy the client's address is known when the PROXY header has arrived.
-        self._admits_before_handshakes = loaded.rules.any and not loaded.proxy_from
+        self._admits_before_handshakes = admits and not loaded.proxy_from
         self.transports: set[StreamTransport] = set()
         new_session = loaded.new_framing if loaded.has_sessions else None
         self.pending_handshakes = PendingHandshakes(
@@ -128,14 +128,26 @@ class RunningService:
         return partial(self._accept_if_admitted, accept) if self._admits_before_handshakes else accept
 
     def _accept_if_admitted(self, accept: Accept, sock: socket.SocketType, peer: Any) -> None:
-        admission, counters = self.context.admission, self.context.counters
-        assert admission is not None
-        if admission.admits(endpoint(peer)):
+        if self.admits(endpoint(peer)):
             accept(sock, peer)
             return
         sock.close()
-        counters.accepted += 1
-        counters.refused += 1
+        self.refused()
+
+    def admits(self, peer: Endpoint) -> bool:
+        """Return whether a client is admitted; its connection is counted then, and `begin` has to follow."""
+        return self.context.admission is None or self.context.admission.admits(peer)
+
+    def _admit_failed(self, plugin: str, hook: str, _service: str, error: Exception) -> None:
+        # Before there is a connection that could be closed.
+        self.context.counters.hook_errors += 1
+        self._worker.hook_failed(plugin, hook, None, error)
+
+    def refused(self) -> None:
+        """Count a client that was accepted and closed at once."""
+        self.context.client_accepted()
+        self.context.client_refused()
+        self.context.client_ended()
 
     def keep_credentials(self) -> None:
         """Let the `close` hooks see the credentials of unix peers."""
@@ -150,10 +162,7 @@ class RunningService:
         self, sock: socket.SocketType, peer: Any, tls: TlsFacts | None = None, proxy: ProxyFacts | None = None
     ) -> StreamTransport:
         """Serve an accepted client that needs no handshake."""
-        self.context.accepted += 1
-        counters = self.context.counters
-        counters.accepted += 1
-        counters.connections += 1
+        self.context.client_accepted()
         return self.begin(sock, peer, tls, None, proxy)
 
     def begin(
@@ -181,7 +190,7 @@ class RunningService:
         transport.open()
         # A `connect` hook has closed it, or has failed.
         if transport.close_state is not CloseState.OPEN:
-            self.context.counters.refused += 1
+            self.context.client_refused()
         # A session is accepted now, unless an async `connect` runs: that does it at its end.
         if session is not None and not transport.owed:
             receiving.deliver_frames(transport)
@@ -210,13 +219,13 @@ class RunningService:
         if self.context.admission is not None:
             self.context.admission.ended(transport.peer)
         transport.release()
-        self.context.counters.connections -= 1
+        self.context.client_ended()
         self._on_ended()
 
     def _handshake_ended(self, is_refusal: bool) -> None:
-        counters = self.context.counters
-        counters.connections -= 1
-        counters.refused += is_refusal
+        self.context.client_ended()
+        if is_refusal:
+            self.context.client_refused()
         self._on_ended()
 
     @property
@@ -230,6 +239,7 @@ class RunningService:
         # A copy: a hook may close connections.
         for transport in tuple(self.transports):
             self.context.drain(transport)
+            deadlines.drain_begins(transport)
 
     def connections(self) -> Iterator[Connection]:
         """Return the open connections."""

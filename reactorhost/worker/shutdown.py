@@ -3,8 +3,10 @@
 The deadline is set by the first order to drain and only ever moves closer. What follows takes `closing_seconds` of the
 settings, the last part of `stop_timeout`. In shares of them:
 
-    ... 0      open connections may end by themselves; a leader finishes its jobs and its `leader_stop`
-    0 ... 1/3  the connections that are left flush their answers and are closed; hooks that still run are cancelled
+    ... 0      open connections may end by themselves; a leader finishes its jobs and its `leader_stop`; plugins may
+               hold the worker
+    0 ... 1/3  the connections that are left flush their answers and are closed; hooks that still run are cancelled.
+               Holds are abandoned at the end
     ... 0.6    functions in threads may finish; later they are left behind
     ... 0.8    asyncio tasks may handle their cancellation
     ... 0.88   exit functions of plugins run, and their processes end
@@ -116,6 +118,7 @@ class Shutdown:
     def __post_init__(self) -> None:
         self._deadline = Deadline(self.settings.closing_seconds)
         self.parts.leadership.on_stepped_down = self.leave_if_done
+        self.parts.holds.on_released = self.leave_if_done
 
     # Causes.
 
@@ -124,7 +127,7 @@ class Shutdown:
         seconds = self.settings.stop_drain_seconds
         # The loop turns: the alarm that the signal's handler has set may be put off to the real end.
         self.alarm.end_in(self.settings.stop_seconds)
-        # The kernel sends TERM too when the master ends (PDEATHSIG). No worker will take the queues over then.
+        # That is also the end of the master (PDEATHSIG). No worker will take the queues over then.
         orphaned = os.getppid() != self.master_pid
         waits = self.lifecycle.state is WorkerState.SERVING and not orphaned
         self.send_report({"report": Report.LEAVING, "seconds": seconds, "waits": waits})
@@ -152,6 +155,7 @@ class Shutdown:
         self.parts.outbound.abort()
         self._cancel_hooks()
         self.parts.leadership.hurry(_LEAST_SECONDS)
+        self.parts.holds.end()
         self.leave_if_done()
 
     def master_gone(self) -> None:
@@ -174,6 +178,8 @@ class Shutdown:
         )
         for service in self.parts.services.values():
             service.drain()
+        # After the hooks `drain`, which may have closed every connection that a plugin waits for.
+        self.parts.holds.drain()
         self.leave_if_done()
 
     # Steps.
@@ -198,8 +204,14 @@ class Shutdown:
         self._abandon_datagrams_and_handshakes()
         self._cancel_hooks()
         self.parts.leadership.hurry(self._deadline.step_seconds)
+        # Later, since plugins may hold the worker until their connections have ended, which are closed now.
+        self.parts.context.reactor.call_later(self._deadline.step_seconds, self._abandon_holds)
         self.parts.bus.leave()
         self.parts.outbound.leave(self._deadline.step_seconds)
+
+    def _abandon_holds(self) -> None:
+        self.parts.holds.end()
+        self.leave_if_done()
 
     def _abandon_datagrams_and_handshakes(self) -> None:
         self.slot_sockets.abandon()
@@ -213,8 +225,10 @@ class Shutdown:
     def leave_if_done(self) -> None:
         """Leave if the worker drains and nothing is left to wait for."""
         done = not (self.parts.occupied or self.slot_sockets.in_use or self.parts.leadership.stepping_down)
-        if done and self.lifecycle.state is WorkerState.DRAINING:
+        # The holds last: while they keep the worker, nothing else does.
+        if done and self.lifecycle.state is WorkerState.DRAINING and not self.parts.holds.keep():
             self.lifecycle.enter(WorkerState.LEAVING)
+            self.parts.holds.end()
             self.parts.facades.cancel_calls()
             self.parts.bus.end_subscriptions()
             self.parts.outbound.leave(self._deadline.step_seconds)
@@ -238,8 +252,7 @@ class Shutdown:
         parts.bus.stop()
         self._log_abandoned_threads()
         # After `worker_stop`, which may count something.
-        for report in parts.reports:
-            report.send_last()
+        parts.metrics_report.send_last()
         if parts.bridge is not None:
             unfinished = parts.bridge.close(self._deadline.task_seconds(self.parts.context.reactor.now))
             if unfinished:

@@ -14,13 +14,17 @@ from typing import Any
 from reactorhost import __version__
 from reactorhost.api.hookspecs import PROJECT
 from reactorhost.config import plugin_tables
+from reactorhost.config.default_paths import by_run_dir
 from reactorhost.config.settings import BY_NAME, Settings
 from reactorhost.config.values import InvalidValueError
 from reactorhost.config.worker_count import WorkerRange
-from reactorhost.errors import ReactorhostError, UsageError, error_from_os, joined_hints
+from reactorhost.errors import ReactorhostError, UsageError, counted, error_from_os, joined_hints
+from reactorhost.ipc.compact_status import compacted
 from reactorhost.ipc.jsonlines import Message
 from reactorhost.ipc.messages import Order
 from reactorhost.logs import AppendHandler
+from reactorhost.master.admin.client_commands import ClientCommands
+from reactorhost.master.admin.configuration_file import ConfigurationFile
 from reactorhost.master.admin.control_server import Session, Verb
 from reactorhost.master.admin.fixed_settings import FIXED_SETTINGS, bound
 from reactorhost.master.admin.settings_report import settings_report
@@ -34,8 +38,6 @@ from reactorhost.master.supervisor import Supervisor
 from reactorhost.master.workers.requests import TIMEOUT_SECONDS
 from reactorhost.plugins import discovery
 from reactorhost.plugins.imports import ImportedCode
-
-_SERVING = (WorkerState.READY, WorkerState.DRAINING, WorkerState.STOPPING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,7 @@ class Launch:
     has_manager: bool
     read_again: Callable[[], Settings]
     imported: ImportedCode
+    configuration: ConfigurationFile
     terminal_gone: Callable[[], bool]
 
 
@@ -69,7 +72,7 @@ class AdminCommands:
     def signals(self) -> Mapping[signal.Signals, Callable[[], object]]:
         """Return the callback of each signal."""
         return {
-            signal.SIGINT: self._stop,
+            signal.SIGINT: self._interrupt,
             signal.SIGTERM: self._stop,
             signal.SIGQUIT: lambda: self._stop(at_once=True),
             signal.SIGHUP: self._signalled(self._hangup),
@@ -81,6 +84,7 @@ class AdminCommands:
 
     def verbs(self) -> Mapping[str, Verb]:
         """Return the callback of each verb of the control socket."""
+        clients = ClientCommands(self.context)
         return {
             "ping": lambda session, message: session.done(name=self.context.planner.settings.name),
             "status": self._send_status,
@@ -89,7 +93,8 @@ class AdminCommands:
             "stop": lambda session, message: self._stop(session, at_once=bool(message.get("now"))),
             "reload": lambda session, message: self._reload(session),
             "scale": lambda session, message: self._scale(message.get("workers"), session),
-            "connections": self._list_connections,
+            "connections": clients.connections,
+            "disconnect": clients.disconnect,
             "reopen": lambda session, message: self._reopen_logs(session),
             "launch": self._send_launch,
             "settings": lambda session, message: session.done(**settings_report(self.context.planner)),
@@ -110,6 +115,10 @@ class AdminCommands:
 
     # Each of these raises a ReactorhostError where the request is not possible, and changes nothing then.
 
+    def _interrupt(self) -> None:
+        self.log_file.end_echoed_line()
+        self._stop()
+
     def _stop(self, session: Session | None = None, *, at_once: bool = False) -> None:
         # A second signal ends the delay of a stop, and stops at once without one; a second client only follows.
         state = self.context.planner.state if session is None else None
@@ -120,6 +129,11 @@ class AdminCommands:
         self._check_not_stopping()
         self._enter_directory()
         self._report_old_code(session)
+        if session is not None and self.launch.configuration.has_changed():
+            session.warning(
+                f"{self.launch.configuration.path} has changed, and a reload brings code only; "
+                f"`kill -HUP {os.getpid()}` reads it and reloads"
+            )
         self.context.planner.reload.request(session)
         self.supervisor.schedule()
 
@@ -184,21 +198,15 @@ class AdminCommands:
     def _send_status(self, session: Session, message: Message) -> None:
         # An exit can be recorded in this turn already; the file must not show less than the response.
         self.lifecycle.write_workers()
-        session.done(document=self.status.document(history=bool(message.get("history"))))
+        since = message.get("events_since")
+        if since is not None and (not isinstance(since, int) or isinstance(since, bool)):
+            raise UsageError(f"events_since must be the id of an event, not {since!r}")
+        document = self.status.document(history=bool(message.get("history")), events_since=since)
+        session.done(document=compacted(document) if message.get("compact") else document)
 
     def _send_health(self, session: Session, message: Message) -> None:
         not_ready = readiness.reasons(self.context.planner)
         session.done(ready=not not_ready, not_ready=not_ready)
-
-    def _list_connections(self, session: Session, message: Message) -> None:
-        def answered(worker: WorkerRecord, answer: Message) -> None:
-            session.rows([{"slot": worker.slot, "pid": worker.pid, **row} for row in answer["rows"]])
-
-        def done(silent: Sequence[WorkerRecord]) -> None:
-            session.done(unanswered=[{"slot": each.slot, "pid": each.pid} for each in silent])
-
-        serving = [each for each in self.context.planner.workers.values() if each.state in _SERVING]
-        self.context.requests.send(serving, {"order": Order.CONNECTIONS}, answered, done)
 
     def _send_launch(self, session: Session, message: Message) -> None:
         # Of the variables that plugin options refer to, too: the caller of `restart` may not have them set.
@@ -260,6 +268,8 @@ class AdminCommands:
             done(())
             return
         workers = tuple(self.context.planner.workers.values())
+        if session is not None:
+            session.progress(f"waiting for {counted(len(workers), 'worker')}", step_seconds=0.0)
         self.context.requests.send(workers, {"order": Order.REOPEN}, answered, done, [descriptor])
 
     def _hangup(self) -> None:
@@ -279,12 +289,17 @@ class AdminCommands:
             self._signalled(self._reload)()
 
     def _read_configuration(self) -> None:
+        content = self.launch.configuration.content()
         try:
             self._change_settings(self.launch.read_again())
+            self.launch.configuration.in_use = content
         except ReactorhostError as error:
             without_hints = (dataclasses.replace(each, hint=None) for each in error.problems)
             text = "; ".join(line.strip() for each in without_hints for line in each.lines())
-            hint = joined_hints("nothing was changed", *(each.hint for each in error.problems if each.hint))
+            # The line may be read in any shell.
+            host = by_run_dir(self.context.planner.settings.run_dir)
+            hints = (host.in_commands(each.hint) for each in error.problems if each.hint)
+            hint = joined_hints("nothing was changed", *hints)
             self.context.log.error("configuration_refused", error=text, hint=hint)  # noqa: TRY400  no logger
             return
         with contextlib.suppress(ReactorhostError):

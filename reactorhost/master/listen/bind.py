@@ -5,12 +5,14 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Collection, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from reactorhost.address import Address
-from reactorhost.errors import NotPermittedError, ReactorhostError
+from reactorhost.config.settings import Layer, Settings
+from reactorhost.errors import NotPermittedError, ReactorhostError, joined_hints
+from reactorhost.system.capabilities import may_bind
 from reactorhost.system.socket_options import set_stream_options
 
 SocketAddress = tuple[Any, ...]
@@ -24,6 +26,19 @@ _IP_PKTINFO = 8
 
 class AddressInUseError(ReactorhostError):
     """Another process listens on the address."""
+
+
+@contextmanager
+def naming_setting(settings: Settings, key: str, flag: str) -> Iterator[None]:
+    """Add to the hint about an address that is in use where another one is set: in a key of the origins, or a flag."""
+    try:
+        yield
+    except AddressInUseError as error:
+        origin = settings.origins[key]
+        is_of_command = origin.layer in (Layer.FLAG, Layer.DEFAULT)
+        change = f"choose another address with {flag}" if is_of_command else f"change it in {origin.where}"
+        error.hint = joined_hints(*filter(None, (error.hint, f"or {change}")))
+        raise
 
 
 def resolve(address: Address, without: Collection[int] = ()) -> Iterator[tuple[socket.AddressFamily, SocketAddress]]:
@@ -144,11 +159,13 @@ def exclusive_socket(family: socket.AddressFamily, sockaddr: SocketAddress | str
 
 
 def check_local(address: Address) -> None:
-    """Check that an address is one of this machine, whether or not it is in use.
+    """Check that an address is one of this machine, and its port permitted, whether or not it is in use.
 
     Raises:
         ReactorhostError: it cannot be resolved, or is not.
     """
+    if not may_bind(address.port):
+        raise bind_error(address, PermissionError(errno.EACCES, ""))
     for family, sockaddr in resolve(address):
         with _create(family, _kind(address)) as sock:
             try:

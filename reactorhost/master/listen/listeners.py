@@ -35,7 +35,8 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from collections.abc import Collection, Sequence
+import time
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from reactorhost.address import Address
@@ -46,7 +47,8 @@ from reactorhost.ipc.status import ListenerStatus
 from reactorhost.master.listen import bind, group_sockets
 from reactorhost.master.listen.listeners_state import ListenersState, SocketPositions, export_group, restore_group
 from reactorhost.master.listen.passed_sockets import PassedSockets
-from reactorhost.master.listen.slot_socket import Group, SlotSocket
+from reactorhost.master.listen.queue_readings import QueueReadings
+from reactorhost.master.listen.slot_socket import Group, Queue, SlotSocket
 from reactorhost.master.listen.stored_sockets import leaving_slots
 from reactorhost.master.listen.unix_socket_files import UnixSocketFiles
 from reactorhost.system.fork import ForkRegistry
@@ -68,6 +70,7 @@ class Listeners:
         self._unix_files = UnixSocketFiles()
         self._leaving: Sequence[int] = ()
         self._full: Sequence[int] = ()
+        self._readings = QueueReadings()
         self.steered = False
 
     def bind(self) -> None:
@@ -87,10 +90,11 @@ class Listeners:
                     if each.group not in self.groups:
                         self.groups.append(each.group)
                     self._add(each)
-                if address.scheme == "unix" and not used:
-                    self._bind_unix(service, address)
-                elif address.scheme not in ("fd", "unix"):
-                    self._bind_internet(service, address, families)
+                with bind.naming_setting(self._settings, f"service.{service.name}.listen", "--listen"):
+                    if address.scheme == "unix" and not used:
+                        self._bind_unix(service, address)
+                    elif address.scheme not in ("fd", "unix"):
+                        self._bind_internet(service, address, families)
         # Also without any: sockets that were stored may have a program that steers.
         self.steer_away(tuple(leaving_slots(self._sockets)))
 
@@ -197,7 +201,11 @@ class Listeners:
 
     def status(self) -> list[ListenerStatus]:
         """Return the listeners' part of the status document."""
-        return [each.status() for group in self.groups for each in group.order]
+        return self._readings.of([group for group in self.groups if group.order], time.monotonic())
+
+    def queues(self) -> Iterator[tuple[str, str, Queue]]:
+        """Yield service, address and queue of every open socket."""
+        return ((group.service, str(group), each.queue()) for group in self.groups for each in group.order)
 
     def queued(self, slot: int) -> int:
         """Return how many clients wait in a slot's own queues."""

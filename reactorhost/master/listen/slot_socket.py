@@ -9,7 +9,6 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from reactorhost.address import Address
-from reactorhost.ipc.status import ListenerStatus
 from reactorhost.master.listen import reuseport_filter
 from reactorhost.master.listen.bind import SocketAddress
 from reactorhost.system.scope import host_of
@@ -19,6 +18,28 @@ _TCP_INFO_UNACKED = 24
 # Not in the socket module. The last field of nine, SK_MEMINFO_DROPS, came with Linux 4.12.
 _SO_MEMINFO = 55
 _MEMINFO_BYTES = 36
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """What waits at one socket; None where the kernel reports nothing.
+
+    Attributes:
+        slot: its slot, or None if all slots share it.
+        depth: connections that wait to be accepted.
+        limit: the most that can wait.
+        dropped: connections or datagrams that the kernel dropped.
+    """
+
+    slot: int | None
+    depth: int | None
+    limit: int | None
+    dropped: int | None
+
+    @property
+    def fill(self) -> float:
+        """How full it is, 0 to 1."""
+        return (self.depth or 0) / (self.limit or 1)
 
 
 @dataclass(slots=True, eq=False)
@@ -61,18 +82,11 @@ class SlotSocket:
             return 0
         return 1
 
-    def status(self) -> ListenerStatus:
-        """Return the socket's part of the status document."""
-        group = self.group
-        depth, limit = self._accept_queue() if group.scheme in ("tcp", "tls") else (None, None)
-        return {
-            "service": group.service,
-            "address": str(group),
-            "slot": self.slot,
-            "depth": depth,
-            "limit": limit,
-            "dropped": None if group.scheme == "unix" else self._dropped(),
-        }
+    def queue(self) -> Queue:
+        """Return the state of the socket's queue."""
+        scheme = self.group.scheme
+        depth, limit = self._accept_queue() if scheme in ("tcp", "tls") else (None, None)
+        return Queue(self.slot, depth, limit, None if scheme == "unix" else self._dropped())
 
     def _accept_queue(self) -> tuple[int, int]:
         """Return length and limit of the queue of a TCP listener."""

@@ -47,7 +47,9 @@ HOST_STATE = _gauge("host_state", "1 for the state that the host is in, 0 for th
 READY = _gauge("ready", "1 if new clients should be sent to the host.")
 GENERATION = _gauge("generation", "Number of the last reload that a worker became ready with.")
 PROBLEMS = _gauge("problems", "Files of the host that were removed or replaced.")
-EVENTS = _counter("events", "Events of the master's log, from level info up.", "event", "level")
+EVENTS = _counter(
+    "events", "Events of the log: of the master from level info up, of workers from warning up.", "event", "level"
+)
 RELOADS = _counter("reloads", "Reloads that ended.", "result")
 RELOAD_RUNNING = _gauge("reload_running", "1 while a reload is in progress.")
 UPGRADES = _counter("upgrades", "Upgrades that ended.", "result")
@@ -56,7 +58,7 @@ LAST_RELOAD = _gauge("last_reload_success_timestamp_seconds", "Unix time of the 
 # Slots and workers.
 
 WORKERS_WANTED = _gauge("workers_wanted", "Workers that the host should have.")
-WORKERS_READY = _gauge("workers_ready", "Wanted slots with a ready worker.")
+WORKERS_READY = _gauge("workers_ready", "Wanted slots with a ready worker whose loop turns.")
 WORKERS_MIN = _gauge("workers_min", "Lower end of the range in which the number of workers follows the load.")
 WORKERS_MAX = _gauge("workers_max", "Upper end of this range.")
 WORKERS_USE = _gauge("workers_use_ratio", "Mean use of the workers, 0 to 1, which the number follows.")
@@ -105,6 +107,17 @@ SERVICE_CONNECTIONS = _gauge("service_connections", "Open connections of a servi
 SERVICE_MAX_CONNECTIONS = _gauge(
     "service_max_connections", "Limit of open connections over the workers of a service.", "service"
 )
+SERVICE_REFUSED = _counter("service_connections_refused", "Connections of a service that were refused.", "service")
+SERVICE_MESSAGES = _counter("service_messages", "Calls of receive in a service.", "service")
+SERVICE_RECEIVED = _counter("service_received_bytes", "Bytes received from the clients of a service.", "service")
+SERVICE_SENT = _counter("service_sent_bytes", "Bytes sent to the clients of a service.", "service")
+SERVICE_HOOK_ERRORS = _counter("service_hook_errors", "Exceptions of plugins for a service's clients.", "service")
+SERVICE_RECEIVE_DURATION = Metric(
+    "reactorhost_service_receive_duration_seconds",
+    Kind.HISTOGRAM,
+    "Duration of receive through the plugins of a service; sampled.",
+    ("service",),
+)
 _LISTENER = ("service", "address", "slot")
 QUEUE_LENGTH = _gauge("listener_queue_length", "Connections that wait to be accepted.", *_LISTENER)
 QUEUE_LIMIT = _gauge("listener_queue_limit", "Connections that can wait to be accepted.", *_LISTENER)
@@ -119,7 +132,8 @@ PLUGIN_INFO = Metric(
     ("plugin", "distribution", "version"),
 )
 PLUGIN_ERRORS = _counter("plugin_errors", "Exceptions in hooks and timers of a plugin.", "plugin")
-PLUGIN_TIMED = _counter("plugin_timed_seconds", "Time in the timed calls of a plugin's hooks; sampled.", "plugin")
+PLUGIN_TIMED = _counter("plugin_timed_seconds", "Time on the loop in a plugin's timed hooks; sampled.", "plugin")
+PLUGIN_WAITED = _counter("plugin_waited_seconds", "Time that a plugin's timed async hooks awaited; sampled.", "plugin")
 PLUGIN_RECEIVE_DURATION = Metric(
     "reactorhost_plugin_receive_duration_seconds",
     Kind.HISTOGRAM,

@@ -15,8 +15,8 @@ from collections.abc import Iterable
 
 from reactorhost import __version__
 from reactorhost.ipc.counters import Timings
-from reactorhost.ipc.status import ListenerStatus
 from reactorhost.master.context import MasterContext
+from reactorhost.master.listen.slot_socket import Queue
 from reactorhost.master.metrics import catalog
 from reactorhost.master.metrics.values import Values
 from reactorhost.master.plan import readiness
@@ -43,6 +43,15 @@ _TOTALS = (
     (catalog.WORKER_CPU, "cpu_seconds"),
     (catalog.WORKER_BUSY, "busy_seconds"),
 )
+_SERVICE_NUMBERS = (
+    (catalog.SERVICE_CONNECTIONS, "connections"),
+    (catalog.SERVICE_ACCEPTED, "accepted"),
+    (catalog.SERVICE_REFUSED, "refused"),
+    (catalog.SERVICE_MESSAGES, "messages"),
+    (catalog.SERVICE_RECEIVED, "bytes_in"),
+    (catalog.SERVICE_SENT, "bytes_out"),
+    (catalog.SERVICE_HOOK_ERRORS, "hook_errors"),
+)
 _SLOT_STATES = tuple(dict.fromkeys(Slot(0, state=state).status for state in SlotState))
 _RESULTS = (
     (catalog.RELOADS, "succeeded", "reload_finished", "info"),
@@ -60,9 +69,9 @@ def collect(context: MasterContext, started_at: float, now: float) -> Values:
     _slots(values, context)
     _workers(values, context, samples, now)
     _services(values, context)
-    _listeners(values, context.listeners.status())
+    _listeners(values, context.listeners.queues())
     _plugins(values, context, samples)
-    _bus(values, context)
+    _bus(values, context, samples)
     _master(values, context)
     return values
 
@@ -87,7 +96,7 @@ def _host(values: Values, context: MasterContext, started_at: float) -> None:
 def _slots(values: Values, context: MasterContext) -> None:
     planner = context.planner
     values.set(catalog.WORKERS_WANTED, planner.scaling.target)
-    values.set(catalog.WORKERS_READY, planner.scaling.ready_slots())
+    values.set(catalog.WORKERS_READY, readiness.serving_slots(planner))
     if (limits := planner.autoscale.range) is not None:
         values.set(catalog.WORKERS_MIN, limits.least)
         values.set(catalog.WORKERS_MAX, limits.most)
@@ -133,22 +142,24 @@ def _workers(values: Values, context: MasterContext, samples: dict[int, Sample],
 
 
 def _services(values: Values, context: MasterContext) -> None:
-    planner, counts = context.planner, context.monitor.services
-    for service in planner.settings.services:
+    planner, sums = context.planner, context.monitor.services
+    for position, service in enumerate(planner.settings.services):
         workers = min(planner.scaling.target, planner.limits.of(service.name))
         values.set(catalog.SERVICE_WORKERS, workers, service.name)
-        values.set(catalog.SERVICE_ACCEPTED, counts.counters(service.name).get("accepted", 0), service.name)
-        values.set(catalog.SERVICE_CONNECTIONS, counts.gauges(service.name).get("connections", 0), service.name)
+        counters = sums.counters(position)
+        for metric, name in _SERVICE_NUMBERS:
+            values.set(metric, getattr(counters, name), service.name)
+        values.set_histogram(catalog.SERVICE_RECEIVE_DURATION, sums.timings(position), service.name)
         values.set(catalog.SERVICE_MAX_CONNECTIONS, planner.settings.max_connections * workers, service.name)
 
 
-def _listeners(values: Values, listeners: Iterable[ListenerStatus]) -> None:
-    for each in listeners:
+def _listeners(values: Values, queues: Iterable[tuple[str, str, Queue]]) -> None:
+    for service, address, queue in queues:
         # A service with fewer workers has several sockets of one address in a slot (service_limits.py).
-        labels = each["service"], each["address"], "all" if each["slot"] is None else each["slot"]
-        values.add(catalog.QUEUE_LENGTH, each["depth"], *labels)
-        values.add(catalog.QUEUE_LIMIT, each["limit"], *labels)
-        values.add(catalog.LISTENER_DROPPED, each["dropped"], *labels)
+        labels = service, address, "all" if queue.slot is None else queue.slot
+        values.add(catalog.QUEUE_LENGTH, queue.depth, *labels)
+        values.add(catalog.QUEUE_LIMIT, queue.limit, *labels)
+        values.add(catalog.LISTENER_DROPPED, queue.dropped, *labels)
 
 
 def _plugins(values: Values, context: MasterContext, samples: dict[int, Sample]) -> None:
@@ -165,6 +176,7 @@ def _plugins(values: Values, context: MasterContext, samples: dict[int, Sample])
         add_timings(total, ended.plugins.get(name, Timings()), *timings.get(name, ()))
         values.set(catalog.PLUGIN_ERRORS, total.errors, name)
         values.set(catalog.PLUGIN_TIMED, total.nanoseconds / 1e9, name)
+        values.set(catalog.PLUGIN_WAITED, total.waiting_nanoseconds / 1e9, name)
         values.set_histogram(catalog.PLUGIN_RECEIVE_DURATION, total, name)
         metrics = context.monitor.metrics
         for counter, number in {**metrics.counters(name), **context.shared_counters.of(name)}.items():
@@ -173,11 +185,13 @@ def _plugins(values: Values, context: MasterContext, samples: dict[int, Sample])
             values.set(catalog.PLUGIN_GAUGE, number, name, gauge)
 
 
-def _bus(values: Values, context: MasterContext) -> None:
-    bus = context.bus.host(context.planner.settings.bus_url)
-    if bus is None:
+def _bus(values: Values, context: MasterContext, samples: dict[int, Sample]) -> None:
+    counters = {pid: sample.counters for pid, sample in samples.items()}
+    reading = context.bus.read(context.planner.settings.bus_url, counters)
+    if reading is None:
         # No plugin uses it.
         return
+    bus = reading.host
     values.set(catalog.BUS_GROUPS, bus["groups"])
     values.set(catalog.BUS_MEMBERS, bus["members"])
     values.set(catalog.BUS_SENT, bus["messages_out"])

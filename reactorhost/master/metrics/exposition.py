@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 
 from reactorhost import histogram
 from reactorhost.ipc.counters import Timings
+from reactorhost.ipc.service_pages import ServiceTimings
 from reactorhost.master.metrics.catalog import CATALOG, Kind, Metric
 from reactorhost.master.metrics.values import Values
 
@@ -76,7 +77,7 @@ def _family(metric: Metric, values: Values) -> metrics_core.Metric:
             return family
 
 
-def _buckets(timings: Timings) -> list[tuple[str, float]]:
+def _buckets(timings: Timings | ServiceTimings) -> list[tuple[str, float]]:
     """Return the calls that took no longer than each bound."""
     cumulative = list(accumulate(timings.receive))
     pairs = zip(_BOUNDS, (cumulative[number] for number in _SHOWN), strict=True)

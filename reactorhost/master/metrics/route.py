@@ -6,12 +6,12 @@ import time
 
 from reactorhost.master.context import MasterContext
 from reactorhost.master.http.messages import Request, Response, Route, text_response
+from reactorhost.master.metrics import library
 from reactorhost.master.metrics.collect import collect
 
-_LIBRARY = "prometheus_client"
 _NOT_INSTALLED = (
     "the metrics need prometheus-client, which was not installed when the host started\n"
-    "use `reactorhost upgrade`, or restart the host, after: pip install prometheus-client"
+    "upgrade or restart the host after: pip install prometheus-client"
 )
 
 
@@ -25,7 +25,7 @@ def metrics_route(context: MasterContext, started_at: float) -> Route:
     try:
         from reactorhost.master.metrics.exposition import exposition
     except ModuleNotFoundError as error:
-        if error.name != _LIBRARY:
+        if error.name != library.LIBRARY:
             raise
         return _not_installed
 

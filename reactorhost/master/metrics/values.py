@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from reactorhost.ipc.counters import Timings
+from reactorhost.ipc.service_pages import ServiceTimings
 from reactorhost.master.metrics.catalog import Metric
 from reactorhost.printable import printable
 
@@ -24,7 +25,7 @@ class Values:
     """
 
     numbers: dict[Metric, dict[Labels, float]] = field(default_factory=dict)
-    histograms: dict[Metric, dict[Labels, Timings]] = field(default_factory=dict)
+    histograms: dict[Metric, dict[Labels, Timings | ServiceTimings]] = field(default_factory=dict)
 
     def set(self, metric: Metric, value: float | None, *labels: object) -> None:
         """Set a value; an unknown one is left out."""
@@ -45,7 +46,7 @@ class Values:
             key = _texts(labels)
             numbers[key] = max(numbers.get(key, value), value)
 
-    def set_histogram(self, metric: Metric, timings: Timings, *labels: object) -> None:
+    def set_histogram(self, metric: Metric, timings: Timings | ServiceTimings, *labels: object) -> None:
         """Set the value of a histogram."""
         self.histograms.setdefault(metric, {})[_texts(labels)] = timings
 

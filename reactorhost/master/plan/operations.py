@@ -1,4 +1,4 @@
-"""The operations that replace workers, a reload and recycling, and the interface through which they report.
+"""The operations that replace workers: a reload, and recycling.
 
 A reload replaces the workers of all slots:
 
@@ -16,25 +16,13 @@ from __future__ import annotations
 
 import enum
 import random
-from collections.abc import Collection, Sequence
-from typing import Protocol
+from collections.abc import Collection, Iterable, Sequence
 
-from reactorhost.errors import ReactorhostError
+from reactorhost.errors import ReactorhostError, counted
+from reactorhost.master.plan import progress
+from reactorhost.master.plan.progress import BootProgress, Watcher
 from reactorhost.master.plan.slot import Backoff
 from reactorhost.master.plan.worker_table import WorkerRecord
-
-
-class Watcher(Protocol):
-    """Receives the progress and the end of one operation."""
-
-    def progress(self, text: str, **fields: object) -> None:
-        """Report how far the operation is."""
-
-    def done(self, **result: object) -> None:
-        """Report success."""
-
-    def failed(self, error: ReactorhostError) -> None:
-        """Report failure."""
 
 
 class ReloadState(enum.Enum):
@@ -67,6 +55,7 @@ class Reload:
         self.replaced = 0
         self.total = 0
         self.error: ReactorhostError | None = None
+        self._reported: BootProgress | None = None
         self._watchers: list[Watcher] = []
         self._queue: list[Watcher] = []
 
@@ -120,6 +109,17 @@ class Reload:
         for watcher in self._watchers:
             watcher.progress(text, done=self.replaced, total=self.total)
         self._continue()
+
+    def report(self, workers: Iterable[WorkerRecord], now: float) -> None:
+        """Report what the replacement does, if that has changed."""
+        booting = progress.slowest(worker for worker in workers if self.is_replacement(worker))
+        if booting is None or booting == self._reported:
+            return
+        self._reported = booting
+        text = f"{self.replaced} of {counted(self.total, 'worker')} replaced"
+        text, fields = progress.of_boots(text, booting, now)
+        for watcher in self._watchers:
+            watcher.progress(text, done=self.replaced, total=self.total, **fields)
 
     def finish(self) -> bool:
         """End the reload if every slot was replaced; returns whether it ended now."""

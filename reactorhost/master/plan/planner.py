@@ -47,12 +47,14 @@ from dataclasses import dataclass
 from reactorhost.config.settings import Settings
 from reactorhost.errors import ReactorhostError, UsageError
 from reactorhost.ipc.moments import BEGINNING, Moment
+from reactorhost.ipc.stall import Stall
 from reactorhost.master.plan.actions import Action, Spawn
 from reactorhost.master.plan.adoption import Adoption
 from reactorhost.master.plan.autoscale import Autoscale
 from reactorhost.master.plan.leadership import Leadership
-from reactorhost.master.plan.operations import Recycling, Reload, Watcher
+from reactorhost.master.plan.operations import Recycling, Reload
 from reactorhost.master.plan.overload import Overload
+from reactorhost.master.plan.progress import Watcher
 from reactorhost.master.plan.recycle_limits import RecycleLimits
 from reactorhost.master.plan.scale import Scaling
 from reactorhost.master.plan.service_limits import Declared, ServiceLimits
@@ -129,7 +131,7 @@ class Planner:
         if self.reload.replaces(slot):
             self.reload.fail(error)
             return True
-        self.slots[slot].last_exit = error.what
+        self.slots[slot].last_exit = self.slots[slot].reason = error.what
         self._not_booted(slot, error, now)
         return False
 
@@ -171,11 +173,12 @@ class Planner:
         if worker is not None:
             worker.full = full
 
-    def stalled(self, pid: int, seconds: float, now: float) -> None:
+    def stalled(self, pid: int, seconds: float, stall: Stall | None, now: float) -> None:
         """Record that a worker's loop has not turned for so long; it is ended, and its slot is filled at once."""
+        where = "" if stall is None else f", in {stall}"
         worker = self.workers.get(pid)
         if worker is not None and worker.state in (WorkerState.READY, WorkerState.DRAINING):
-            self.table.become_stuck(worker, f"its loop did not turn for {seconds:.1f} s (stall_timeout)", now)
+            self.table.become_stuck(worker, f"its loop did not turn for {seconds:.1f} s (stall_timeout){where}", now)
 
     def exited(self, pid: int, how: str, error: ReactorhostError, now: float) -> Exit | None:
         """Record the end of a process; returns what it means, or None for a process that is not a worker.
@@ -195,7 +198,7 @@ class Planner:
         if slot is None:
             # It drained for longer than its slot had listeners, and was ended because its loop stood still.
             return Exit(worker, kind)
-        slot.last_exit = how
+        slot.last_exit, slot.reason = how, error.what if kind is ExitKind.NOT_BOOTED else worker.reason or how
         if self.reload.is_replacement(worker):
             # No back-off: the worker that was to be replaced serves on.
             self.reload.fail(error)

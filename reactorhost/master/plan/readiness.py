@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from reactorhost.errors import counted
 from reactorhost.master.plan.planner import HostState, Planner
-from reactorhost.master.plan.worker_table import WorkerState
+from reactorhost.master.plan.worker_table import WorkerRecord, WorkerState
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,7 @@ def checks(planner: Planner) -> list[Check]:
         Check("start", not starting, "the host is starting" if starting else "the host has started"),
         Check("stop", not stopping, "the host is being stopped" if stopping else "the host is not being stopped"),
         *_workers(planner),
+        _services(planner),
     ]
 
 
@@ -43,15 +44,28 @@ def failed(found: Sequence[Check]) -> list[str]:
     return [each.text for each in found if not each.holds]
 
 
-def _workers(planner: Planner) -> list[Check]:
+def serving_slots(planner: Planner) -> int:
+    """Return how many wanted slots have a ready worker whose loop turns."""
+    return len(_slots(_serving(planner)))
+
+
+def _slots(workers: Sequence[WorkerRecord]) -> set[int]:
+    return {worker.slot for worker in workers}
+
+
+def _serving(planner: Planner) -> list[WorkerRecord]:
     wanted = set(planner.scaling.wanted())
-    serving = [
+    return [
         worker
         for worker in planner.workers.values()
         # The loop of a silent one does not turn: it is ready for the master, but answers no client.
         if worker.state is WorkerState.READY and worker.slot in wanted and not worker.silent
     ]
-    slots, target = len({worker.slot for worker in serving}), planner.scaling.target
+
+
+def _workers(planner: Planner) -> list[Check]:
+    serving = _serving(planner)
+    slots, target = len(_slots(serving)), planner.scaling.target
     # More than there are can never serve: then all are needed.
     needed = min(planner.settings.ready_min, target)
     text = f"{slots} of {counted(target, 'worker')} serve{'s' if slots == 1 else ''}"
@@ -63,3 +77,24 @@ def _workers(planner: Planner) -> list[Check]:
         Check("workers", slots >= needed, text),
         Check("room", not full, room if full else "a worker has room for clients" if serving else "no worker is full"),
     ]
+
+
+def _services(planner: Planner) -> Check:
+    """Return whether each service that only some workers may serve has one; `ready_min` is about the others."""
+    serving = _slots(_serving(planner))
+    limits = {service.name: planner.limits.of(service.name) for service in planner.settings.services}
+    unserved = [
+        f"service {name!r} is not served: {_absence(planner, limit)}"
+        for name, limit in limits.items()
+        if limit < planner.scaling.target and not any(slot < limit for slot in serving)
+    ]
+    return Check("services", not unserved, "; ".join(unserved) or "no service waits for a worker of its own")
+
+
+def _absence(planner: Planner, limit: int) -> str:
+    if limit > 1:
+        return f"none of workers 0 to {limit - 1} serves"
+    slot = planner.slots.get(0)
+    status = "starting" if slot is None else slot.status
+    state = {"ready": "does not respond", "backoff": "is in back-off"}.get(status, "is starting")
+    return f"its only worker, worker 0, {state}"

@@ -6,11 +6,14 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from reactorhost.config.settings import Settings
 from reactorhost.errors import BootError, ReactorhostError, counted
+from reactorhost.master.plan import progress
 from reactorhost.master.plan.actions import Action, Close, Count, Open, Steer
-from reactorhost.master.plan.operations import Watcher
+from reactorhost.master.plan.progress import BootProgress, Watcher
 from reactorhost.master.plan.service_limits import ServiceLimits
 from reactorhost.master.plan.slot import Backoff, Slot, SlotEvent, SlotState
 from reactorhost.master.plan.worker_table import WorkerState, WorkerTable
+
+_NOTHING = (-1, None)
 
 
 class Scaling:
@@ -21,7 +24,7 @@ class Scaling:
         self._table = table
         self._limits = limits
         self._watcher: Watcher | None = None
-        self._reported = -1
+        self._reported: tuple[int, BootProgress | None] = _NOTHING
 
     def request(self, target: int, watcher: Watcher | None = None) -> None:
         """Want `target` slots from now on."""
@@ -30,7 +33,7 @@ class Scaling:
         # is done when this target is reached.
         if watcher is not None:
             self.fail(ReactorhostError("superseded by another request to scale"))
-            self._watcher, self._reported = watcher, -1
+            self._watcher, self._reported = watcher, _NOTHING
 
     def resume(self, reachable: Iterable[int], leaving: Mapping[int, frozenset[str]], retire_at: float) -> None:
         """Begin with slots that clients reach already, and with slots that leave, each with its services."""
@@ -82,15 +85,17 @@ class Scaling:
                 worker.count = self.target
                 yield Count(worker.pid, self.target)
 
-    def report(self) -> None:
-        """Report the workers that are ready if their number changed, and the end if the target is reached."""
+    def report(self, now: float) -> None:
+        """Report what has changed for the client that follows, and the end if the target is reached."""
         watcher = self._watcher
         if watcher is None:
             return
         ready = self.ready_slots()
-        if ready != self._reported:
-            self._reported = ready
-            watcher.progress(f"{ready} of {counted(self.target, 'worker')} ready", done=ready, total=self.target)
+        booting = progress.slowest(self._table.workers.values())
+        if (ready, booting) != self._reported:
+            self._reported = ready, booting
+            text, fields = progress.of_boots(f"{ready} of {counted(self.target, 'worker')} ready", booting, now)
+            watcher.progress(text, done=ready, total=self.target, **fields)
         if self.reached():
             self._watcher = None
             draining = sum(worker.state is WorkerState.DRAINING for worker in self._table.workers.values())

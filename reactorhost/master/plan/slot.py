@@ -161,6 +161,7 @@ class Slot:
         holders: process ids of the workers that may have copies of its listeners.
         restarts: unexpected ends of its workers.
         last_exit: how the last of them ended.
+        reason: why the last worker ended or did not boot, in the words of its error if it reported one.
     """
 
     number: int
@@ -174,6 +175,7 @@ class Slot:
     holders: set[int] = field(default_factory=set)
     restarts: int = 0
     last_exit: str | None = None
+    reason: str | None = None
 
     def apply(self, event: SlotEvent) -> None:
         """Change the state.

@@ -11,6 +11,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from reactorhost.config.settings import MAX_WORKERS, Settings
+from reactorhost.ipc.boot_place import BootPlace
+from reactorhost.ipc.counters import SILENT_SECONDS
+from reactorhost.ipc.hold_reason import HoldReason
 from reactorhost.master.plan.actions import Drain, Signal
 from reactorhost.master.plan.slot import Slot, SlotEvent, SlotState
 
@@ -18,7 +21,6 @@ _ABORT_SECONDS = 2.0
 _REPEAT_SECONDS = 3.0
 # Of the time to close what is left: a worker whose loop turns has ended by then (worker/shutdown.py).
 _ABORT_SHARE = 0.9
-SILENT_SECONDS = 1.0
 TERM_SECONDS = 0.3
 
 
@@ -49,6 +51,8 @@ class WorkerRecord:
         resigned: it reported that it does not lead because it leaves.
         count: the number of wanted workers, as it knows it.
         uses_leader: its plugins do something as the leader of the host.
+        boot: what it does while it boots, if it has reported something.
+        holds: what keeps it from leaving, if it has nothing else to wait for.
     """
 
     pid: int
@@ -67,6 +71,8 @@ class WorkerRecord:
     resigned: bool = False
     count: int = 0
     uses_leader: bool = False
+    boot: BootPlace | None = None
+    holds: tuple[HoldReason, ...] = ()
 
     @property
     def accepts(self) -> bool:
@@ -134,9 +140,15 @@ class WorkerTable:
             self._update_slot(worker.slot)
         return worker
 
+    def note_boot_step(self, pid: int, step: str, plugin: str, now: float) -> None:
+        """Record what a worker that boots reported."""
+        worker = self.workers.get(pid)
+        if worker is not None:
+            worker.boot = BootPlace(step, plugin, now)
+
     def become_ready(self, worker: WorkerRecord, now: float) -> None:
         """Record that a worker reported READY."""
-        worker.state, worker.since, worker.deadline = WorkerState.READY, now, None
+        worker.state, worker.since, worker.deadline, worker.boot = WorkerState.READY, now, None, None
         self.slots[worker.slot].apply(SlotEvent.READY)
 
     def become_stuck(self, worker: WorkerRecord, reason: str, now: float) -> None:
@@ -172,7 +184,7 @@ class WorkerTable:
             if worker.state in (WorkerState.STARTING, WorkerState.STUCK) and not worker.aborted:
                 # ABRT first: where the worker hangs is what its author needs to know.
                 worker.aborted, worker.deadline = True, now + _ABORT_SECONDS
-                worker.reason = worker.reason or f"boot_timeout of {settings.boot_timeout:g} s exceeded"
+                worker.reason = worker.reason or f"boot_timeout of {settings.boot_timeout:g} s exceeded{_place(worker)}"
                 yield Signal(worker.pid, signal.SIGABRT, worker.reason)
                 continue
             # The first reason is the cause; it is what a failed start or reload reports.
@@ -199,3 +211,7 @@ class WorkerTable:
         slot = self.slots.get(number)
         if slot is not None and slot.state is SlotState.READY and not self.in_slot(number, WorkerState.READY):
             slot.apply(SlotEvent.LOST)
+
+
+def _place(worker: WorkerRecord) -> str:
+    return "" if worker.boot is None else f", {worker.boot}"

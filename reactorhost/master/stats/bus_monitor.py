@@ -38,6 +38,14 @@ class BusTotals:
 
 
 @dataclass(frozen=True, slots=True)
+class BusReading:
+    """What the status says of the bus at one moment; `workers` by process id."""
+
+    host: BusStatus
+    workers: Mapping[int, BusStatus]
+
+
+@dataclass(frozen=True, slots=True)
 class BusMonitorState:
     """What another program needs: see `BusMonitor`."""
 
@@ -77,7 +85,7 @@ class BusMonitor:
     def sample(self) -> None:
         """Take the sample of this second."""
         now = self._pool.reactor.now
-        points = self._totals(now)
+        points = self._totals(now, {pid: self._pool.counters(pid) for pid in self._pool.pids()})
         if not self._used:
             return
         for which, totals in points.items():
@@ -103,26 +111,27 @@ class BusMonitor:
         elif before is BackendState.DOWN:
             self._log.info("bus_backend_up")
 
-    def host(self, url: str | None) -> BusStatus | None:
-        """Return the figures of the host, whose setting `bus_url` is this; None if the bus was never used."""
-        totals = self._totals(self._pool.reactor.now)[None]
-        return self._status(None, totals, url, self._worst()) if self._used else None
+    def read(self, url: str | None, counters: Mapping[int, Counters]) -> BusReading | None:
+        """Return the figures, with the setting `bus_url`; None if no worker of the host has ever used the bus.
 
-    def worker(self, pid: int, url: str | None) -> BusStatus | None:
-        """Return the figures of a worker; None if no worker of the host has used the bus."""
+        `counters` are those of all workers, by process id.
+        """
+        points = self._totals(self._pool.reactor.now, counters)
         if not self._used:
             return None
-        totals = _totals(0.0, self._pool.counters(pid))
-        return self._status(pid, totals, url, self._backends.get(pid))
+        workers = {
+            pid: self._status(pid, totals, url, self._backends.get(pid))
+            for pid, totals in points.items()
+            if pid is not None
+        }
+        return BusReading(self._status(None, points[None], url, self._worst()), workers)
 
-    def _totals(self, now: float) -> Mapping[int | None, BusTotals]:
-        """Return the figures of each worker, and with None those of the host."""
-        workers = {pid: self._pool.counters(pid) for pid in self._pool.pids()}
-        totals: dict[int | None, BusTotals] = {pid: _totals(now, each) for pid, each in workers.items()}
-        totals[None] = _totals(now, self._past, *workers.values())
+    def _totals(self, now: float, workers: Mapping[int, Counters]) -> Mapping[int | None, BusTotals]:
+        """Return the figures of each worker, and with None those of the host; of the host only before the first use."""
+        host = _totals(now, self._past, *workers.values())
         # For good: a bus that is idle now is shown with its totals.
-        self._used = self._used or totals[None].used
-        return totals
+        self._used = self._used or host.used
+        return {None: host, **({pid: _totals(now, each) for pid, each in workers.items()} if self._used else {})}
 
     def _worst(self) -> tuple[BackendState, str] | None:
         live = [each for pid, each in self._backends.items() if pid in self._pool.pids()]

@@ -56,7 +56,7 @@ def exit_reason(ended: Exit, report: ExitReport) -> ExitReason:
         return ExitReason.STUCK
     match ended.kind:
         case ExitKind.EXPECTED:
-            return ExitReason.EXPECTED
+            return ExitReason.EXPECTED if report.is_orderly(ended.worker.reason) else ExitReason.CRASHED
         case ExitKind.NOT_BOOTED:
             return ExitReason.NOT_BOOTED
         case ExitKind.CRASHED:
@@ -81,4 +81,5 @@ def add_timings(total: Timings, *many: Timings) -> None:
     total.nanoseconds += sum(each.nanoseconds for each in many)
     total.errors += sum(each.errors for each in many)
     total.receive_nanoseconds += sum(each.receive_nanoseconds for each in many)
+    total.waiting_nanoseconds += sum(each.waiting_nanoseconds for each in many)
     total.receive = histogram.total([total.receive, *(each.receive for each in many)])

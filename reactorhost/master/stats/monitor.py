@@ -5,12 +5,15 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
+from reactorhost.master.stats.hook_error import HookError
+from reactorhost.master.stats.memory_readings import MemoryReadings
 from reactorhost.master.stats.reported_metrics import ReportedMetrics
 from reactorhost.master.stats.samples import Samples
-from reactorhost.master.workers.exit_report import Sample
+from reactorhost.master.stats.service_sums import ServiceSums
+from reactorhost.master.workers.exit_report import ExitReport
 from reactorhost.master.workers.pool import WorkerPool
 from reactorhost.reactor import Reactor
-from reactorhost.system.procfs import ProportionalMemory
+from reactorhost.system.procfs import proportional_bytes, resident_bytes
 
 
 @dataclass(slots=True)
@@ -20,18 +23,30 @@ class Monitor:
     Attributes:
         lag_max_seconds: longest turn of the master's own loop in the last second.
         cpu_percent: the master's processor time in the last second, or None before the second sample.
-        errors: the newest exception of each plugin, and when it was reported in monotonic seconds.
+        errors: the newest exception of each plugin.
         metrics: the plugins' own metrics.
-        services: what services have counted, in a host with an HTTP endpoint.
+        services: what services have counted.
+        resident: the resident memory of processes.
+        proportional: the same with shared pages divided among their users (PSS).
     """
 
     reactor: Reactor
     pool: WorkerPool
+    services: ServiceSums
     samples: Samples = field(default_factory=Samples)
-    memory: ProportionalMemory = field(default_factory=ProportionalMemory)
-    errors: dict[str, tuple[str, float]] = field(default_factory=dict)
+    resident: MemoryReadings = field(
+        default_factory=lambda: MemoryReadings(
+            resident_bytes, most_reads=16, period_seconds=1.0, least_seconds=0.0, oldest_seconds=10.0
+        )
+    )
+    proportional: MemoryReadings = field(
+        # The kernel walks all pages of a process: half a millisecond, and more of a large one.
+        default_factory=lambda: MemoryReadings(
+            proportional_bytes, most_reads=1, period_seconds=2.0, least_seconds=5.0, oldest_seconds=150.0
+        )
+    )
+    errors: dict[str, HookError] = field(default_factory=dict)
     metrics: ReportedMetrics = field(default_factory=ReportedMetrics)
-    services: ReportedMetrics = field(default_factory=ReportedMetrics)
     lag_max_seconds: float = 0.0
     cpu_percent: float | None = None
     _cpu: tuple[float, float] | None = None
@@ -39,6 +54,7 @@ class Monitor:
     def sample(self, now: float) -> None:
         """Take the samples of this second."""
         self.samples.take(self.pool.samples(now), now)
+        self.services.take(self.pool.service_pages(), now)
         self.lag_max_seconds = self.reactor.longest_turn
         self.reactor.longest_turn = 0.0
         cpu = time.process_time()
@@ -58,9 +74,10 @@ class Monitor:
         beats = ((pid, self.pool.counters(pid).heartbeat) for pid in self.pool.pids())
         return {pid: beat for pid, beat in beats if beat}
 
-    def worker_ended(self, pid: int, slot: int, last: Sample) -> None:
+    def worker_ended(self, pid: int, slot: int, report: ExitReport) -> None:
         """Add the counters of a worker that ended to the totals."""
-        self.samples.worker_ended(pid, slot, last)
-        self.memory.forget(pid)
+        self.samples.worker_ended(pid, slot, report.last)
+        self.services.worker_ended(report.services)
+        self.resident.forget(pid)
+        self.proportional.forget(pid)
         self.metrics.worker_ended(pid)
-        self.services.worker_ended(pid)

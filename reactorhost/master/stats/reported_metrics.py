@@ -1,7 +1,4 @@
-"""Metrics that workers report: sums of counters since the start, and sums of the live workers' gauges.
-
-They are those of plugins, or of services.
-"""
+"""Metrics of plugins that workers report: sums of counters since the start, and sums of the live workers' gauges."""
 
 from __future__ import annotations
 
@@ -14,7 +11,7 @@ from reactorhost.ipc.messages import MAX_METRICS, Values
 
 @dataclass(frozen=True, slots=True)
 class MetricsState:
-    """The metrics by process id and owner, and the counters of workers that have ended by owner."""
+    """The metrics by process id and plugin, and the counters of workers that have ended by plugin."""
 
     counters: dict[int, dict[str, Values]] = field(default_factory=dict)
     gauges: dict[int, dict[str, Values]] = field(default_factory=dict)
@@ -22,7 +19,7 @@ class MetricsState:
 
 
 class ReportedMetrics:
-    """The newest metrics of every worker by owner, which is a plugin or a service, and the counters of ended workers.
+    """The newest metrics of every worker by plugin, and the counters of ended workers.
 
     A plugin chooses its names, and a reload may bring other ones: their number is limited here too, or they would pile
     up for as long as the master runs.

@@ -9,6 +9,9 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from functools import cache
+from operator import attrgetter
+from typing import cast
 
 from reactorhost import histogram
 from reactorhost.ipc.counters import Counters, Timings
@@ -17,9 +20,12 @@ from reactorhost.master.stats.ended_workers import EndedWorkers, add_totals, plu
 from reactorhost.master.workers.exit_report import Sample
 
 INTERVAL_SECONDS = 1.0
+_RATED = tuple(Rates.__annotations__)
+_rated = attrgetter(*_RATED)
+_NO_RATES = cast("Rates", dict.fromkeys(_RATED, 0.0))
 _HISTORY = 300
 # Samples that percentiles and the plugins' shares of the time cover.
-_WINDOW = 5
+WINDOW = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +71,8 @@ class Samples:
         self.past = Counters()
         self.ended = EndedWorkers()
         self._newest_wall = 0.0
+        # The histogram of a worker over the window, kept until the next samples.
+        self._received: dict[int, Sequence[int]] = {}
         self.regular_since = 0.0
 
     def export(self) -> SamplesState:
@@ -87,17 +95,18 @@ class Samples:
         for pid, sample in state.newest.items():
             # Another version may have other buckets.
             if all(len(each.receive) == histogram.BUCKETS for each in sample.timings):
-                self._workers[pid] = deque([sample], maxlen=_WINDOW + 1)
+                self._workers[pid] = deque([sample], maxlen=WINDOW + 1)
         self._newest_wall, self.regular_since = state.newest_wall, state.regular_since
 
     def take(self, samples: dict[int, Sample], now: float) -> None:
         """Add the samples of all workers of this second, by process id."""
+        self._received.clear()
         newest = self._points[-1].at if self._points else None
         if newest is None or now - newest > 2 * INTERVAL_SECONDS:
             # The master was suspended, and perhaps the workers too: their ages mean nothing until a while from now.
             self.regular_since = now
         for pid, sample in samples.items():
-            self._workers.setdefault(pid, deque(maxlen=_WINDOW + 1)).append(sample)
+            self._workers.setdefault(pid, deque(maxlen=WINDOW + 1)).append(sample)
         for ended in self._workers.keys() - samples.keys():
             del self._workers[ended]
         self._points.append(Point(now, self.totals([sample.counters for sample in samples.values()])))
@@ -126,32 +135,44 @@ class Samples:
 
     def rates(self) -> Rates:
         """Return the host's totals per second over the last interval."""
-        return _rates(*_newest_two(self._points))
+        return rates_between(*newest_two(self._points))
 
     def closed_rate(self) -> float:
         """Return the connections per second that ended over the last interval."""
-        before, after = _newest_two(self._points)
+        before, after = newest_two(self._points)
         opened = after.totals["accepted"] - before.totals["accepted"]
         closed = opened - (after.totals["connections"] - before.totals["connections"])
         return per_second(closed, after.at - before.at)
 
     def worker_rates(self, pid: int) -> Rates:
         """Return a worker's counters per second over the last interval."""
-        points = [Point(each.at, totals_of([each.counters])) for each in self._workers.get(pid, ())]
-        return _rates(*_newest_two(points))
+        samples = self._workers.get(pid)
+        if samples is None or len(samples) < 2:
+            return rates_between(*newest_two(()))
+        before, after = samples[-2], samples[-1]
+        seconds, earlier, later = after.at - before.at, _rated(before.counters), _rated(after.counters)
+        if earlier == later:
+            # Most workers of a large host are idle.
+            return _NO_RATES.copy()
+        counts = zip(_RATED, earlier, later, strict=True)
+        return cast("Rates", {name: per_second(last - first, seconds) for name, first, last in counts})
 
     def cpu_percent(self, pid: int) -> float | None:
         """Return a worker's processor time over the last interval, in percent of one processor."""
+        return self.load(pid)[0]
+
+    def load(self, pid: int) -> tuple[float | None, float | None]:
+        """Return over the last interval a worker's processor time, and the time in which its loop did not wait.
+
+        Both are in percent, of one processor and of the interval.
+        """
         between = self._last_interval(pid)
         if between is None:
-            return None
+            return None, None
         before, after = between
-        return round(100 * (after.cpu_seconds - before.cpu_seconds) / (after.tick - before.tick), 1)
-
-    def busy_percent(self, pid: int) -> float | None:
-        """Return the time over the last interval in which a worker's loop did not wait, in percent."""
-        busy = self.busy(pid)
-        return None if busy is None else round(100 * busy.seconds / (busy.until - busy.since), 1)
+        seconds = after.tick - before.tick
+        cpu, busy = after.cpu_seconds - before.cpu_seconds, after.busy_seconds - before.busy_seconds
+        return round(100 * cpu / seconds, 1), round(100 * busy / seconds, 1)
 
     def busy(self, pid: int) -> Span | None:
         """Return the time over the last interval in which a worker's loop did not wait."""
@@ -176,11 +197,13 @@ class Samples:
 
     def latency(self) -> Latency:
         """Return how long calls of `receive` took in the whole host, over the window."""
-        return latency(histogram.total(self._worker_receive(pid) for pid in self._workers))
+        received = (self._worker_receive(pid) for pid in self._workers)
+        return latency(histogram.total(each for each in received if each))
 
     def plugin_sums(self) -> dict[str, Timings]:
         """Return the timed calls of every plugin over the window."""
         sums: dict[str, Timings] = {}
+        received: dict[str, list[list[int]]] = {}
         for samples in self._workers.values():
             first, last = samples[0], samples[-1]
             for position, name in enumerate(last.plugins, 1):
@@ -189,8 +212,11 @@ class Samples:
                     plugin = sums.setdefault(name, Timings())
                     plugin.calls += after.calls - before.calls
                     plugin.nanoseconds += after.nanoseconds - before.nanoseconds
-                    receive = histogram.difference(after.receive, before.receive)
-                    plugin.receive = histogram.total([plugin.receive, receive])
+                    plugin.waiting_nanoseconds += after.waiting_nanoseconds - before.waiting_nanoseconds
+                    if after.calls != before.calls:
+                        received.setdefault(name, []).append(histogram.difference(after.receive, before.receive))
+        for name, histograms in received.items():
+            sums[name].receive = histogram.total(histograms)
         return sums
 
     def timed_messages(self) -> int:
@@ -202,14 +228,16 @@ class Samples:
         errors = {name: timings.errors for name, timings in self.ended.plugins.items()}
         for samples in self._workers.values():
             sample = samples[max(-len(samples), -1 - ago)]
-            for name, timings in plugin_timings(sample):
-                errors[name] = errors.get(name, 0) + timings.errors
+            # Those of its plugins are among the errors of a worker.
+            if sample.counters.hook_errors:
+                for name, timings in plugin_timings(sample):
+                    errors[name] = errors.get(name, 0) + timings.errors
         return errors
 
     def history(self) -> History:
         """Return the last minutes, a sample a second."""
         pairs = list(zip(self._points, list(self._points)[1:], strict=False))
-        rates = [_rates(before, after) for before, after in pairs]
+        rates = [rates_between(before, after) for before, after in pairs]
         return {
             "end": self._newest_wall,
             "interval_seconds": INTERVAL_SECONDS,
@@ -221,23 +249,48 @@ class Samples:
             "hook_errors": [each["hook_errors"] for each in rates],
         }
 
-    def _worker_receive(self, pid: int) -> list[int]:
+    def _worker_receive(self, pid: int) -> Sequence[int]:
+        """Return the histogram of a worker over the window; an empty one if nothing was timed."""
+        # A document has it for each worker, and their sum; several clients may request one in the same second.
+        if pid not in self._received:
+            self._received[pid] = self._receive_in_window(pid)
+        return self._received[pid]
+
+    def _receive_in_window(self, pid: int) -> Sequence[int]:
         samples = self._workers.get(pid)
         if not samples:
-            return [0] * histogram.BUCKETS
+            return ()
+        first, last = samples[0].timings[0], samples[-1].timings[0]
         if len(samples) == 1:
             # A page starts at zero, with its worker.
-            return samples[0].timings[0].receive
-        return histogram.difference(samples[-1].timings[0].receive, samples[0].timings[0].receive)
+            return last.receive
+        # Of an idle worker both are the same.
+        return histogram.difference(last.receive, first.receive) if last.calls != first.calls else ()
 
 
 def latency(receive: Sequence[int]) -> Latency:
     """Return the percentiles of a histogram."""
+    p50, p99, p999, longest = map(_shortened, histogram.percentiles(receive, 0.5, 0.99, 0.999, 1.0))
+    return {"p50_seconds": p50, "p99_seconds": p99, "p999_seconds": p999, "max_seconds": longest}
+
+
+@cache
+def _shortened(seconds: float | None) -> float | None:
+    # Three digits: the buckets are a fifth wide, and the document of a large host has hundreds of these. There are as
+    # many different ones as buckets.
+    return None if seconds is None else float(f"{seconds:.3g}")
+
+
+def worker_totals(counters: Counters) -> Totals:
+    """Return the totals of one worker."""
     return {
-        "p50_seconds": histogram.percentile(receive, 0.5),
-        "p99_seconds": histogram.percentile(receive, 0.99),
-        "p999_seconds": histogram.percentile(receive, 0.999),
-        "max_seconds": histogram.percentile(receive, 1.0),
+        "connections": counters.connections,
+        "accepted": counters.accepted,
+        "refused": counters.refused,
+        "messages": counters.messages,
+        "bytes_in": counters.bytes_in,
+        "bytes_out": counters.bytes_out,
+        "hook_errors": counters.hook_errors,
     }
 
 
@@ -254,13 +307,16 @@ def totals_of(counters: Sequence[Counters]) -> Totals:
     }
 
 
-def _newest_two(points: Sequence[Point]) -> tuple[Point, Point]:
+def newest_two(points: Sequence[Point]) -> tuple[Point, Point]:
     """Return the last two points; without two, points with no time between them, over which every rate is 0."""
+    if len(points) > 1:
+        return points[-2], points[-1]
     nothing = Point(0.0, totals_of(()))
-    return (points[-2], points[-1]) if len(points) > 1 else (nothing, nothing)
+    return nothing, nothing
 
 
-def _rates(before: Point, after: Point) -> Rates:
+def rates_between(before: Point, after: Point) -> Rates:
+    """Return totals per second between two points."""
     earlier, later, seconds = before.totals, after.totals, after.at - before.at
     return {
         "accepted": per_second(later["accepted"] - earlier["accepted"], seconds),

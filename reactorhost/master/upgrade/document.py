@@ -34,6 +34,7 @@ class Document:
         version: the version of the program that wrote it, and `python`, its interpreter's.
         program: the program that wrote it.
         requesters: the clients of the control socket that requested the upgrade, by their index in the state.
+        has_metrics: its installation can serve metrics; assumed of an earlier version.
         failure: the fields of the error for which another program has returned to this one.
     """
 
@@ -43,6 +44,7 @@ class Document:
     schema: int = SCHEMA
     version: str = __version__
     python: str = field(default_factory=platform.python_version)
+    has_metrics: bool = True
     failure: dict[str, Any] | None = None
 
 

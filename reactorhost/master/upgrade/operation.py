@@ -17,6 +17,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Collection, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 
@@ -26,9 +27,10 @@ from reactorhost.ipc.jsonlines import Message
 from reactorhost.master.admin.commands import Launch
 from reactorhost.master.admin.control_server import Session, Verb
 from reactorhost.master.lifecycle import Lifecycle
+from reactorhost.master.metrics import library
 from reactorhost.master.plan import planner_state
-from reactorhost.master.plan.operations import Watcher
 from reactorhost.master.plan.planner import HostState
+from reactorhost.master.plan.progress import Watcher
 from reactorhost.master.upgrade import document
 from reactorhost.master.upgrade.document import Document
 from reactorhost.master.upgrade.preflight import Preflight, Verdict
@@ -40,6 +42,9 @@ from reactorhost.system.manager_variables import ManagerVariables
 _RETRY_SECONDS = 0.1
 # Beside the boot of a worker, which the check includes: to start the interpreter and import the host.
 _CHECK_SECONDS = 30.0
+# What the next program opens before it continues the host, beside what it gets: files of modules, one after the other,
+# then an epoll set, a pair of sockets, files of the configuration and the certificates.
+_SPARE_DESCRIPTORS = 32
 
 
 class UpgradeState(enum.Enum):
@@ -109,7 +114,9 @@ class Upgrade:
             return
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
         try:
-            content = document.encode(Document(self._parts().export(blocked), program))
+            content = document.encode(
+                Document(self._parts().export(blocked), program, has_metrics=library.is_installed())
+            )
             preflight = Preflight(program, content, self._context.pool.registry)
         except OSError as error:
             raise error_from_os(error, "cannot check the installation", hint=limit_hint(error)) from None
@@ -180,6 +187,8 @@ class Upgrade:
         others = [each for each in parts.control.sessions() if each.busy and each not in self._watchers]
         if others or not self._context.requests.idle or not planner_state.is_idle(self._context.planner):
             return False
+        if self._context.pool.awaits_exit:
+            return False
         # Last: clients of the endpoint wait from its first call on.
         return parts.endpoint is None or parts.endpoint.quiesce()
 
@@ -210,16 +219,19 @@ class Upgrade:
             for each in (self._installation(sys.executable), self._program)
         )
         content = document.encode(Document(state, own, requesters))
+        _check_spare_descriptors()
         descriptor = document.write(content)
+        inheritable: list[int] = []
         try:
             for each in state.descriptors():
                 os.set_inheritable(each, True)
+                inheritable.append(each)
             program.execute(Handover(Purpose.RESUME, descriptor))
         finally:
             # The present program goes on.
-            for each in state.descriptors():
-                os.set_inheritable(each, False)
             os.close(descriptor)
+            for each in inheritable:
+                os.set_inheritable(each, False)
 
     def resume(self, resumed: Document) -> None:
         """Continue a host, report that this program runs, and let its workers replace those of the one before."""
@@ -239,7 +251,7 @@ class Upgrade:
 
     def _progress(self, text: str) -> None:
         for watcher in self._watchers:
-            watcher.progress(text)
+            watcher.progress(text, step_seconds=0.0)
 
     def _fail(self, error: ReactorhostError) -> None:
         """Report why this program goes on."""
@@ -248,6 +260,17 @@ class Upgrade:
         self._context.log.error("upgrade_failed", error=error.what, details=error.details)
         for watcher in watchers:
             watcher.failed(error)
+
+
+def _check_spare_descriptors() -> None:
+    """Check that the next program will not end at its first import, when no way leads back.
+
+    Raises:
+        OSError: the process is too near its limit.
+    """
+    with ExitStack() as stack:
+        for _ in range(_SPARE_DESCRIPTORS):
+            stack.callback(os.close, os.dup(0))
 
 
 class _Following(Watcher):

@@ -24,8 +24,10 @@ from reactorhost.master.plan.planner_state import PlannerState
 from reactorhost.master.rundir import RunDirectory, RunDirectoryState
 from reactorhost.master.stats.bus_monitor import BusMonitorState
 from reactorhost.master.stats.events import EventsState
+from reactorhost.master.stats.hook_error import HookError
 from reactorhost.master.stats.reported_metrics import MetricsState
 from reactorhost.master.stats.samples import SamplesState
+from reactorhost.master.stats.service_sums import ServiceSumsState
 from reactorhost.master.status_document import StatusBuilder
 from reactorhost.master.workers.introductions import IntroductionsState
 from reactorhost.master.workers.pool_state import PoolState
@@ -36,7 +38,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class StatsState:
-    """What the status document has beside the records of workers; `began` is Unix and monotonic time."""
+    """What the status document has beside the records of workers.
+
+    Attributes:
+        began: Unix and monotonic time.
+        errors: text and time of the newest exception of each plugin, for versions that know no more and require it.
+        hook_errors: all of it.
+    """
 
     began: tuple[float, float]
     samples: SamplesState
@@ -45,7 +53,8 @@ class StatsState:
     shared_counters: dict[tuple[str, str], int]
     errors: dict[str, tuple[str, float]]
     events: EventsState
-    services: MetricsState = field(default_factory=MetricsState)
+    service_sums: ServiceSumsState = field(default_factory=ServiceSumsState)
+    hook_errors: dict[str, HookError] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,9 +135,10 @@ class MasterParts:
             monitor.metrics.export(),
             context.bus.export(),
             context.shared_counters.export(),
-            monitor.errors,
+            {plugin: (error.message, error.at) for plugin, error in monitor.errors.items()},
             context.log.export(),
             monitor.services.export(),
+            monitor.errors,
         )
         return MasterState(
             tuple(sorted(blocked)),
@@ -158,8 +168,8 @@ class MasterParts:
         context.shared_counters.restore(stats.shared_counters)
         context.monitor.samples.restore(stats.samples)
         context.monitor.metrics.restore(stats.metrics)
-        context.monitor.services.restore(stats.services)
-        context.monitor.errors.update(stats.errors)
+        context.monitor.services.restore(stats.service_sums)
+        context.monitor.errors.update(stats.hook_errors)
         context.bus.restore(stats.bus)
         context.log.restore(stats.events)
         context.problems.update(state.problems)

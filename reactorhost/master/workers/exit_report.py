@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import reactorhost
 from reactorhost.errors import BootError, ReactorhostError
 from reactorhost.ipc.counters import Counters, Timings
+from reactorhost.ipc.service_pages import ServiceRecords
+from reactorhost.ipc.stall import Stall
 
 _FRAME = re.compile(r'  File "(?P<file>[^"]*)", line (?P<line>\d+)')
 _HOST = os.path.dirname(os.path.abspath(reactorhost.__file__)) + os.sep
@@ -17,6 +19,9 @@ _MOST_BYTES = 65536
 
 OUT_OF_MEMORY = ", sent by the kernel: out of memory"
 """Follows the signal of a process that the kernel has most likely killed to free memory."""
+
+# How a worker ends that was ordered to: by itself, or by the signal while it boots.
+_ORDERLY = frozenset({"exit status 0", "signal 3 (SIGQUIT)", "signal 15 (SIGTERM)"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +43,8 @@ class ExitReport:
 
     Attributes:
         rss_peak_bytes: its largest resident memory, as the kernel counted it to the end.
+        services: what its services have counted and timed.
+        stall: what blocked its loop to the end.
     """
 
     how: str
@@ -45,11 +52,22 @@ class ExitReport:
     last: Sample
     stack: StackDump | None
     failure: ReactorhostError | None
+    services: ServiceRecords
+    stall: Stall | None = None
 
     @property
     def out_of_memory(self) -> bool:
         """Whether the kernel has most likely killed it to free memory."""
         return self.how.endswith(OUT_OF_MEMORY)
+
+    def is_orderly(self, reason: str) -> bool:
+        """Return whether a worker that was ordered to end did so, or else was ended by the master for `reason`.
+
+        Another one was ended with its clients: by its own alarm, because its loop stood still, by a fault, or from
+        outside. One that had not begun to serve had none.
+        """
+        served = self.last.counters.tick > 0
+        return self.stack is None and (bool(reason) or self.how in _ORDERLY or not served)
 
     def boot_error(self, slot: int, pid: int, reason: str) -> ReactorhostError:
         """Return why the worker did not become ready; `reason` is why the master ended it, empty if it did not."""

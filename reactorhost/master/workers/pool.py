@@ -18,6 +18,8 @@ from reactorhost.ipc.counters import Counters
 from reactorhost.ipc.jsonlines import JsonLine, Message
 from reactorhost.ipc.messages import Order, Report
 from reactorhost.ipc.scoreboard import Scoreboard
+from reactorhost.ipc.service_pages import ServicePages, ServiceRecords
+from reactorhost.ipc.stall import Stall
 from reactorhost.ipc.worker_spec import BorrowedListener, WorkerSpec
 from reactorhost.master.listen.listeners import Listeners
 from reactorhost.master.listen.slot_socket import SlotSocket
@@ -235,7 +237,9 @@ class WorkerPool:
         handle.line.close()
         self.registry.discard(handle)
         # Before the page is given back: its next user writes zeros first.
-        last = self._sample(handle, time.monotonic())
+        last, stall = self._sample(handle, time.monotonic()), self.scoreboard.read_stall(handle.page)
+        records = self.scoreboard.services_of(handle.page)
+        services = ServiceRecords() if records is None else records.read(handle.page)
         self.scoreboard.give_back(handle.page)
         return ExitReport(
             self._describe(status, killed=handle.killed),
@@ -244,11 +248,17 @@ class WorkerPool:
             last,
             exit_report.take_stack(handle.stack_descriptor),
             handle.failure,
+            services,
+            stall,
         )
 
     def counters(self, pid: int) -> Counters:
         """Return what a worker stored last; it may be stuck or have ended."""
         return self.scoreboard.read(self._handles[pid].page)
+
+    def stall(self, pid: int) -> Stall | None:
+        """Return what blocks the loop of a worker, as its watchdog found it."""
+        return self.scoreboard.read_stall(self._handles[pid].page)
 
     def connections(self) -> int:
         """Return the number of open connections."""
@@ -258,6 +268,12 @@ class WorkerPool:
         """Return what every worker stored last, by process id."""
         return {pid: self._sample(handle, now) for pid, handle in self._handles.items()}
 
+    def service_pages(self) -> list[tuple[ServicePages, int]]:
+        """Return where each worker stores the records of its services: the memory, and its page in it."""
+        found = ((self.scoreboard.services_of(handle.page), handle.page) for handle in self._handles.values())
+        # A worker of an earlier version may have none.
+        return [(pages, page) for pages, page in found if pages is not None]
+
     def plugins(self) -> dict[str, Message]:
         """Return the plugins of the newest worker that reported them, by name."""
         # During a reload workers of two versions of the code serve.
@@ -265,6 +281,11 @@ class WorkerPool:
             if handle.plugins:
                 return {plugin["name"]: plugin for plugin in handle.plugins}
         return {}
+
+    @property
+    def awaits_exit(self) -> bool:
+        """Whether a worker has closed its line and was not waited for yet: it has no descriptor to hand over."""
+        return any(handle.line.closed for handle in self._handles.values())
 
     def pids(self) -> list[int]:
         """Return the process ids of all workers."""

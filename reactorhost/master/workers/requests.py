@@ -11,7 +11,7 @@ from reactorhost.master.workers.pool import WorkerPool
 from reactorhost.reactor import Reactor, TimerHandle
 
 TIMEOUT_SECONDS = 2.0
-"""How long workers may take to answer."""
+"""How long workers may take to answer, or to continue an answer."""
 
 OnAnswer = Callable[[WorkerRecord, Message], object]
 # Called with the workers that did not answer.
@@ -76,6 +76,9 @@ class WorkerRequests:
         request.on_answer(request.pending[pid], message)
         if message.get("last", True):
             self._remove(number, pid)
+        else:
+            request.timer.cancel()
+            request.timer = self.reactor.call_later(TIMEOUT_SECONDS, self._finish, number)
 
     def worker_ended(self, pid: int) -> None:
         """Expect no more answers of a worker."""

@@ -51,12 +51,14 @@ class WatchedListener:
     """A listening socket that the worker borrows from a slot; `slot` is None where all slots share the socket.
 
     `on_accepted` is called with each accepted socket and the peer's address; `refuses`: clients that no worker has room
-    for are refused. `rate` limits how fast clients are accepted; all listeners of a service share it.
+    for are refused. `counters` are the service's. `rate` limits how fast clients are accepted; all listeners of a
+    service share it.
     """
 
     __slots__ = (
         "_kind",
         "accept",
+        "counters",
         "on_accepted",
         "rate",
         "refuses",
@@ -75,11 +77,13 @@ class WatchedListener:
         sock: socket.socket,
         on_accepted: Accept,
         *,
+        counters: Counters,
         refuses: bool = False,
         rate: AcceptRate | None = None,
     ) -> None:
         self.slot = slot
         self.service = service
+        self.counters = counters
         self.refuses = refuses
         self.rate = rate
         self.served = False
@@ -238,8 +242,8 @@ class Acceptor:
         self._close(listener)
 
     def _accept_batch(self, listener: WatchedListener) -> None:
-        for _ in range(_BATCH):
-            if listener.rate is not None and not self._within_rate(listener, listener.rate):
+        for accepted in range(_BATCH):
+            if listener.rate is not None and not self._within_rate(listener, listener.rate, is_reported=not accepted):
                 return
             if not self._accepting or not self._accept(listener):
                 return
@@ -261,14 +265,15 @@ class Acceptor:
                 self.reactor.call_later(_RETRY_SECONDS, self._update_all)
                 return
             sock.close()
-            self.counters.accepted += 1
-            self.counters.refused += 1
+            for counters in (self.counters, listener.counters):
+                counters.accepted += 1
+                counters.refused += 1
             if self._refusal_lines.admits(self.reactor.now):
                 suppressed = self._refusal_lines.take_suppressed()
                 self.log.warning("clients_refused", reason="max_connections", suppressed=suppressed)
 
     def _accept_one(self, listener: WatchedListener) -> None:
-        if listener.rate is not None and not self._within_rate(listener, listener.rate):
+        if listener.rate is not None and not self._within_rate(listener, listener.rate, is_reported=True):
             return
         if not self._accepting or not self._accept(listener):
             return
@@ -278,17 +283,24 @@ class Acceptor:
         elif listener in self._listeners:
             self._rejoin(listener)
 
-    def _within_rate(self, listener: WatchedListener, rate: AcceptRate) -> bool:
-        """Return whether the rate of a service allows one more client; if not, its listener waits."""
+    def _within_rate(self, listener: WatchedListener, rate: AcceptRate, *, is_reported: bool) -> bool:
+        """Return whether the rate of a service allows one more client; if not, its listener waits.
+
+        `is_reported`: the poller has reported a client, and it was not accepted yet.
+        """
         now = self.reactor.now
         if rate.allows(now):
             listener.served = True
             return True
+        if not is_reported:
+            # The queue may be empty. If it is not, the poller reports that in the next turn.
+            return False
         # One token at a time comes back. The listener that has had the last one must not get each of them.
         ready_at = rate.ready_at(now, after_others=listener.served)
         listener.served = False
         listener.waits = True
         self.counters.rate_pauses += 1
+        listener.counters.rate_pauses += 1
         if self._rate_lines.admits(now, listener.service):
             self.log.warning("accept_rate_reached", service=listener.service, accept_rate=rate.per_second)
         self._update(listener)

@@ -62,7 +62,10 @@ class SlotSockets:
         if borrowed.scheme != "udp":
             refuses = borrowed.service in self.refusing_services
             accept, rate = service.acceptor(borrowed.scheme), self.rates.get(borrowed.service)
-            listener = WatchedListener(slot, borrowed.service, sock, accept, refuses=refuses, rate=rate)
+            counters = service.context.counters
+            listener = WatchedListener(
+                slot, borrowed.service, sock, accept, counters=counters, refuses=refuses, rate=rate
+            )
             self.acceptor.replace_or_add(listener)
             return
         self.fork_registry.add(sock, sock.close)

@@ -123,7 +123,7 @@ class ProtocolAdapter:
         if transport is not None and callable(getattr(transport.protocol, "drain_requested", None)):
             transport.call("drain_requested")
 
-    # What `worker.stream.ending` notifies of; see `ProtocolEvents`.
+    # What `worker.stream.ending` notifies of; see `worker.context_protocols.ProtocolEvents`.
 
     def peer_ended(self, stream: StreamTransport) -> None:
         """Call `eof_received` at the end of the turn."""

@@ -17,7 +17,7 @@ from reactorhost.worker.adapter import extra_info
 from reactorhost.worker.stream import receiving, sending
 from reactorhost.worker.stream.closing import CLOSED, FLUSHING, OPEN, CloseEvent
 from reactorhost.worker.stream.send_buffer import HIGH_WATER, LOW_WATER
-from reactorhost.worker.stream.states import BROKEN, CLOSING, PEER_EOF, PLUGIN, TLS_HANDSHAKE
+from reactorhost.worker.stream.states import BROKEN, BY_PLUGIN, CLOSING, PEER_EOF, PLUGIN, TLS_HANDSHAKE
 from reactorhost.worker.stream.transport import StreamTransport
 
 if TYPE_CHECKING:
@@ -176,7 +176,7 @@ class AsyncioTransport(_FlowControlMixin):
             if stream.held & CLOSING:
                 return
             # With hook queues, more input may wait behind this.
-            if rest and stream.held & PLUGIN and stream.context.hook_queues is None:
+            if rest and stream.held & BY_PLUGIN and stream.context.hook_queues is None:
                 receiving.keep(stream, bytes(rest))
                 return
 

@@ -1,4 +1,4 @@
-"""Which clients of a service are admitted: by their network, and by how many connections their address has.
+"""Which clients of a service are admitted: by their network, by a plugin, and by the connections of their address.
 
 What is judged is the address that plugins see as `connection.peer`: behind a proxy the one of the PROXY header. Clients
 of unix sockets have no address, and are admitted. With IPv6 a client can use every address of its network, so the first
@@ -7,7 +7,7 @@ of unix sockets have no address, and are admitted. With IPv6 a client can use ev
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from reactorhost.address import Endpoint
@@ -42,7 +42,10 @@ class AdmissionRules:
 
 
 class Admission:
-    """The rules of one service, and the connections that they have admitted; `counts` are the worker's."""
+    """The rules of one service, and the connections that they have admitted.
+
+    `counts` are the worker's. `plugins_admit` calls the hook `admit`; None if no plugin has it.
+    """
 
     def __init__(
         self,
@@ -52,6 +55,7 @@ class Admission:
         reactor: Reactor,
         counters: Counters,
         log: EventLog,
+        plugins_admit: Callable[[Endpoint], bool] | None = None,
     ) -> None:
         self.rules = rules
         self._service = service
@@ -63,6 +67,7 @@ class Admission:
         self._reactor = reactor
         self._counters = counters
         self._log = log
+        self._plugins_admit = plugins_admit
         self._lines = RateLimit(1, _LINE_SECONDS)
 
     def admits(self, peer: Endpoint) -> bool:
@@ -73,6 +78,10 @@ class Admission:
         if not self._allows(address):
             self._counters.denied += 1
             self._log_refused("denied", peer)
+            return False
+        if self._plugins_admit is not None and not self._plugins_admit(peer):
+            self._counters.denied += 1
+            self._log_refused("admit", peer)
             return False
         if self._most is None or self._counts.begin(self._key_of(address), self._most):
             return True

@@ -239,6 +239,7 @@ class Bus:
     def stop(self) -> None:
         """Disconnect from the other workers, after the last call of a plugin."""
         if self._outbound is not None:
+            self._history.transfer.leave()
             self._outbound.stop()
 
     def abandon(self) -> None:

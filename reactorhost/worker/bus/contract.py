@@ -15,7 +15,7 @@ message counts those of its publisher and key; 0 is none.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from reactorhost.bus.backend import Keep
@@ -100,6 +100,12 @@ class Outbound(Protocol):
 
     def presence(self) -> Iterable[tuple[Origin, Mapping[str, bytes]]]:
         """Return the PRESENCE of every other worker."""
+
+    def push(self, messages: Iterable[bytes], unless: Container[Origin]) -> None:
+        """Send messages for the worker itself to those of this host that have begun to use the bus later.
+
+        Those in `unless` get none. If no other one is left, the messages are not iterated.
+        """
 
     def stop(self) -> None:
         """Send what waits if that is possible within a second, and disconnect."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 
 from reactorhost.bus.refs import Origin
 
@@ -28,6 +28,9 @@ class NoPeers:
     def presence(self) -> Iterable[tuple[Origin, Mapping[str, bytes]]]:
         """Return nothing."""
         return ()
+
+    def push(self, messages: Iterable[bytes], unless: Container[Origin]) -> None:
+        """Do nothing: there are none."""
 
     def stop(self) -> None:
         """Do nothing."""

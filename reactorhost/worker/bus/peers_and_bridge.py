@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 
 from reactorhost.bus.refs import Origin
@@ -46,6 +46,10 @@ class PeersAndBridge:
     def presence(self) -> Iterable[tuple[Origin, Mapping[str, bytes]]]:
         """See `Outbound`."""
         return itertools.chain(self.peers.presence(), self.bridge.presence())
+
+    def push(self, messages: Iterable[bytes], unless: Container[Origin]) -> None:
+        """See `Outbound`."""
+        self.peers.push(messages, unless)
 
     def stop(self) -> None:
         """See `Outbound`."""

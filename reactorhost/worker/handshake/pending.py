@@ -115,9 +115,7 @@ class PendingHandshakes:
     def accept(self, sock: socket.SocketType, client: ClientInfo, tls: ServerTls | None = None) -> None:
         """Begin the handshakes of a client."""
         context = self._context
-        context.accepted += 1
-        context.counters.accepted += 1
-        context.counters.connections += 1
+        context.client_accepted()
 
         def done(wrapped: StreamSocket) -> None:
             del self._running[runner]

@@ -55,24 +55,16 @@ class ErrorReporter:
         self.counters.hook_errors += 1
         self.timing.failed(plugin)
         message = tracebacks.words(error)[:_MOST_ERROR_CHARACTERS]
+        where = tracebacks.place(error, self._homes.get(plugin)) or "?"
+        client = {} if connection is None else {"peer": str(connection.peer), "connection": connection.id}
+        fields = {"plugin": plugin, "hook": hook, **client, "error": message, "where": where}
         # One a second is enough for `status`: a plugin that fails at every message must not flood the master.
         if self._reports.admits(self.reactor.now, plugin):
-            self.send_report({"report": Report.HOOK_FAILED, "plugin": plugin, "error": message})
-        where = tracebacks.place(error, self._homes.get(plugin)) or "?"
+            self.send_report({"report": Report.HOOK_FAILED, **fields})
         # By place: the errors of one line of code must not hide those of another.
-        if not self._lines.admits(lines="hook_failed", plugin=plugin, hook=hook, where=where):
-            return
-        peer = {} if connection is None else {"peer": connection.peer, "connection": connection.id}
-        self.log.error(
-            "hook_failed",
-            plugin=plugin,
-            hook=hook,
-            **peer,
-            error=message,
-            where=where,
+        if self._lines.admits(lines="hook_failed", plugin=plugin, hook=hook, where=where):
             # The last part: a traceback ends with what was raised.
-            details=tracebacks.text(error)[-_MOST_DETAILS_CHARACTERS:],
-        )
+            self.log.error("hook_failed", **fields, details=tracebacks.text(error)[-_MOST_DETAILS_CHARACTERS:])
 
     def hook_cancel_ignored(self, connection: Connection) -> None:
         """Log that an async hook did not end when it was cancelled."""

@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import Callable, Container, Mapping, Sequence
 from contextvars import Context
-from typing import Any, Protocol
+from typing import Any
 
 from reactorhost.api.counter import VALUE_LIMIT, Counter, SharedCounter
 from reactorhost.ipc.jsonlines import Message
@@ -112,30 +112,13 @@ class Metrics:
         return gauged
 
 
-class Measured(Protocol):
-    """What has counters and gauges: plugins or services, by name."""
-
-    def counted(self) -> dict[str, Values]:
-        """Return the values of all counters."""
-
-    def gauged(self, now: float) -> dict[str, Values]:
-        """Return the values of all gauges."""
-
-
 class MetricsReport:
-    """Remembers what was reported last, and reports what differs; `send_report` sends a report of this kind."""
+    """Remembers what was reported last, and reports what differs."""
 
-    def __init__(
-        self,
-        reactor: Reactor,
-        metrics: Measured,
-        send_report: Callable[[Message], object],
-        kind: Report = Report.STATS,
-    ) -> None:
+    def __init__(self, reactor: Reactor, metrics: Metrics, send_report: Callable[[Message], object]) -> None:
         self._reactor = reactor
         self._metrics = metrics
         self._send_report = send_report
-        self._kind = kind
         self._counters: dict[str, Values] = {}
         self._gauges: dict[str, Values] = {}
 
@@ -159,7 +142,7 @@ class MetricsReport:
         }
         self._counters, self._gauges = counters, gauges
         if any(changed.values()):
-            self._send_report({"report": self._kind, **changed})
+            self._send_report({"report": Report.STATS, **changed})
 
 
 def _checked(returned: Any, counters: Mapping[str, Counter], shared: Container[str]) -> tuple[Values, str | None]:

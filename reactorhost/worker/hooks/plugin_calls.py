@@ -13,24 +13,34 @@ from typing import TYPE_CHECKING, Any
 from reactorhost.plugins.guard import as_error
 
 if TYPE_CHECKING:
+    from reactorhost.api.connection import Connection
     from reactorhost.plugins.host_task import HostTask
 
 OnError = Callable[[Exception], object]
 
 
 def call(
-    function: Callable[..., object], args: tuple[Any, ...], variables: Context, on_error: OnError
+    function: Callable[..., object],
+    args: tuple[Any, ...],
+    variables: Context,
+    on_error: OnError,
+    connection: Connection | None = None,
 ) -> HostTask | None:
-    """Call a plugin's function in a context; returns the task of an async one. Exceptions go to `on_error`."""
+    """Call a plugin's function in a context; returns the task of an async one. Exceptions go to `on_error`.
+
+    `connection` is the client that it is called for: see `worker.monitor.served_client`.
+    """
     try:
         returned = variables.run(function, *args)
-        return _run(returned, variables, on_error) if inspect.iscoroutine(returned) else None
+        return _run(returned, variables, on_error, connection) if inspect.iscoroutine(returned) else None
     except BaseException as raised:  # noqa: BLE001  a plugin may raise anything
         on_error(as_error(raised))
         return None
 
 
-def _run(coroutine: Coroutine[Any, Any, object], variables: Context, on_error: OnError) -> HostTask:
+def _run(
+    coroutine: Coroutine[Any, Any, object], variables: Context, on_error: OnError, connection: Connection | None
+) -> HostTask:
     import asyncio
 
     try:
@@ -41,10 +51,10 @@ def _run(coroutine: Coroutine[Any, Any, object], variables: Context, on_error: O
         raise TypeError("an async function requires a worker with async hooks") from None
     from reactorhost.plugins.host_task import HostTask
 
-    return HostTask(_awaited(coroutine, on_error), loop=loop, context=variables)
+    return HostTask(_awaited(coroutine, on_error, connection), loop=loop, context=variables)
 
 
-async def _awaited(coroutine: Coroutine[Any, Any, object], on_error: OnError) -> None:
+async def _awaited(coroutine: Coroutine[Any, Any, object], on_error: OnError, connection: Connection | None) -> None:
     try:
         await coroutine
     except BaseException as raised:

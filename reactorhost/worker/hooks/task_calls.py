@@ -15,17 +15,25 @@ from reactorhost.plugins.guard import as_error
 if TYPE_CHECKING:
     import asyncio
 
+    from reactorhost.api.connection import Connection
     from reactorhost.plugins.host_task import HostTask
 
 
-def start(coroutine: Coroutine[Any, Any, Any], variables: Context, on_error: Callable[[Exception], object]) -> HostTask:
+def start(
+    coroutine: Coroutine[Any, Any, Any],
+    variables: Context,
+    on_error: Callable[[Exception], object],
+    connection: Connection | None,
+) -> HostTask:
     """Run a coroutine as a task in a context; an exception goes to `on_error`.
+
+    `connection` is the client that it runs for: see `worker.monitor.served_client`.
 
     Raises:
         TypeError: it is not a coroutine.
         RuntimeError: the worker has no asyncio loop.
     """
-    return _task(coroutine, watched(coroutine, on_error), variables)
+    return _task(coroutine, watched(coroutine, on_error, connection), variables)
 
 
 def start_cancelled(coroutine: Coroutine[Any, Any, Any], variables: Context) -> HostTask:
@@ -62,7 +70,9 @@ def _task(coroutine: object, body: Coroutine[Any, Any, Any], variables: Context)
 
 
 # The code object of this function marks tasks on a stack: see `worker.hook_watchdog`.
-async def watched(coroutine: Coroutine[Any, Any, Any], on_error: Callable[[Exception], object]) -> Any:
+async def watched(
+    coroutine: Coroutine[Any, Any, Any], on_error: Callable[[Exception], object], connection: Connection | None
+) -> Any:
     """Await a coroutine, and report an exception before it is raised again."""
     import asyncio
 

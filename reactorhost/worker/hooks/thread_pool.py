@@ -236,7 +236,7 @@ class ThreadPool:
         else:
             self._log(task.plugin, exception)
 
-    # The code objects of these two mark callbacks on a stack: see `worker.life`.
+    # The code objects of these two mark callbacks on a stack: see `worker.hook_watchdog`.
 
     def call_on_result(self, call: _Call, function: Callable[[Any], object], result: Any) -> None:
         """Call a plugin's `on_result`."""

@@ -17,6 +17,7 @@ from reactorhost.worker.hooks import plugin_calls, task_calls
 if TYPE_CHECKING:
     from asyncio import Task
 
+    from reactorhost.api.connection import Connection
     from reactorhost.plugins.host_task import HostTask
 
 
@@ -26,9 +27,12 @@ class PluginTimers:
     `on_error` is called with every exception that a timer's function raises. `on_idle` is called whenever no timer
     waits and no async function runs any more; for the last timer, before its function is called. Functions run in the
     context `variables`; without it, each timer's in a copy of the context in which it was set, as those of asyncio.
+
+    Attributes:
+        connection: the connection; None for those of a worker.
     """
 
-    __slots__ = ("_created", "_on_error", "_on_idle", "_reactor", "_tasks", "_timers", "_variables")
+    __slots__ = ("_created", "_on_error", "_on_idle", "_reactor", "_tasks", "_timers", "_variables", "connection")
 
     def __init__(
         self,
@@ -36,7 +40,9 @@ class PluginTimers:
         on_error: Callable[[Exception], object],
         on_idle: Callable[[], object] | None = None,
         variables: Context | None = None,
+        connection: Connection | None = None,
     ) -> None:
+        self.connection = connection
         self._reactor = reactor
         self._on_error = on_error
         self._on_idle = on_idle
@@ -85,7 +91,7 @@ class PluginTimers:
             RuntimeError: the worker has no asyncio loop.
         """
         # A copy, as asyncio makes one: two tasks that set one variable must not do so for each other.
-        task = task_calls.start(coroutine, self.variables().copy(), on_error)
+        task = task_calls.start(coroutine, self.variables().copy(), on_error, self.connection)
         self._created += 1
         self._tasks.add(task)
         task.add_done_callback(self._created_ended)
@@ -116,10 +122,10 @@ class PluginTimers:
         self._timers.discard(timer)
         self._check_idle()
 
-    # The code object of this function marks timers on a stack: see `worker.life`.
+    # The code object of this function marks timers on a stack: see `worker.hook_watchdog`.
     def call(self, function: Callable[..., object], args: tuple[Any, ...], variables: Context) -> HostTask | None:
         """Call a plugin's function in a context; returns the task of an async one."""
-        task = plugin_calls.call(function, args, variables, self._on_error)
+        task = plugin_calls.call(function, args, variables, self._on_error, self.connection)
         if task is not None:
             self._tasks.add(task)
             task.add_done_callback(self._ended)

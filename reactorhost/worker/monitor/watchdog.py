@@ -14,6 +14,9 @@ Time that the process was ready to run and had no processor is not counted: the 
 A thread would do the same job at a higher price: a process with a second thread takes locks in `malloc` and counts
 references to descriptors in every system call, which is 4 % of a 64-byte echo.
 
+What blocks the loop is also on the worker's page of the scoreboard, from the limit on and until the loop turns. That is
+neither limited nor a line that has to be read: the master shows it while it lasts.
+
 C code is named after it has returned, and so is a system call that the kernel restarts after a signal (SA_RESTART):
 without that, a call of a C library that does not expect signals would fail.
 """
@@ -26,6 +29,7 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import Protocol
 
+from reactorhost.ipc.stall import Stall
 from reactorhost.logs import EventLog
 from reactorhost.plugins.attribution import StackPosition
 from reactorhost.reactor import Reactor
@@ -48,6 +52,12 @@ _QUIET_TURNS = 2
 class StallReporter(Protocol):
     """Reports stalls of the loop."""
 
+    def stall_at(self, standing: StackPosition, seconds: float) -> None:
+        """Note what has blocked the loop for `seconds`, at each check that finds it past the limit."""
+
+    def stall_over(self) -> None:
+        """Note that the loop turned, after `stall_at`."""
+
     def stall_found(self, standing: StackPosition, seconds: float, suppressed: int) -> None:
         """Report code that has blocked the loop for `seconds` and still does."""
 
@@ -66,6 +76,7 @@ class StallDetector:
         self._reporter = reporter
         self._progress: int | None = None
         self._since = 0.0
+        self._noted = False
         self._reported: StackPosition | None = None
         self._suppressed_place: str | None = None
         self._lines = RateLimit(1, _LINE_SECONDS)
@@ -75,9 +86,13 @@ class StallDetector:
         """Check once; `locate` is called when the place in the code matters."""
         if progress != self._progress:
             self._begin(progress, now)
-        elif self._reported is None and now - self._since >= self._limit_seconds:
+        elif now - self._since >= self._limit_seconds:
             standing = locate()
-            if standing is not None:
+            if standing is None:
+                return
+            self._noted = True
+            self._reporter.stall_at(standing, now - self._since)
+            if self._reported is None:
                 self._report(standing, now)
 
     def idle(self, now: float) -> None:
@@ -90,6 +105,9 @@ class StallDetector:
         # Before reporting: the alarm may interrupt a log line that takes long, and checks again.
         self._progress, self._since = progress, now
         self._reported = self._suppressed_place = None
+        if self._noted:
+            self._noted = False
+            self._reporter.stall_over()
         if reported is not None:
             self._reporter.stall_ended(reported, seconds)
         elif suppressed_place is not None:
@@ -113,7 +131,8 @@ class Watchdog:
 
     `progress` returns a number that changes whenever the loop, or a callback within a turn, has advanced. It is called
     in the signal handler, on top of the code that blocks the loop. `locate` returns the place in a plugin's code that a
-    stack runs, or None when it runs none. A loop is idle when it was quiet for `quiet_seconds`.
+    stack runs, or None when it runs none. `note` stores what blocks the loop, or None, and is called in the handler
+    too. A loop is idle when it was quiet for `quiet_seconds`.
     """
 
     reactor: Reactor
@@ -121,6 +140,7 @@ class Watchdog:
     limit_seconds: float
     progress: Callable[[], int]
     locate: Callable[[FrameType], StackPosition | None]
+    note: Callable[[Stall | None], object]
     log: EventLog
     quiet_seconds: float = 0.0
     _detector: StallDetector = field(init=False)
@@ -139,8 +159,19 @@ class Watchdog:
         self._postpone()
 
     def stop(self) -> None:
-        """Stop watching; in a process that a plugin forked, remove the handler."""
+        """Stop watching, when the loop has ended."""
         self.alarm.stop()
+        # What blocked its last turn does not block what follows.
+        self._detector.idle(_now())
+
+    def stall_at(self, standing: StackPosition, seconds: float) -> None:
+        """Store the code that blocks the loop, for the master."""
+        since = time.monotonic() - seconds
+        self.note(Stall(standing.plugin, standing.hook or "?", standing.where, since, standing.peer))
+
+    def stall_over(self) -> None:
+        """Store that the loop turns."""
+        self.note(None)
 
     def stall_found(self, standing: StackPosition, seconds: float, suppressed: int) -> None:
         """Log the code that blocks the loop."""
@@ -149,6 +180,7 @@ class Watchdog:
             plugin=standing.plugin,
             hook=standing.hook or "?",
             where=standing.where,
+            **_peer(standing),
             seconds=round(seconds, 3),
             **({"suppressed": suppressed} if suppressed else {}),
         )
@@ -156,7 +188,11 @@ class Watchdog:
     def stall_ended(self, standing: StackPosition, seconds: float) -> None:
         """Log that the code has returned."""
         self.log.warning(
-            "slow_hook_ended", plugin=standing.plugin, hook=standing.hook or "?", seconds=round(seconds, 3)
+            "slow_hook_ended",
+            plugin=standing.plugin,
+            hook=standing.hook or "?",
+            **_peer(standing),
+            seconds=round(seconds, 3),
         )
 
     def _look(self) -> None:
@@ -204,6 +240,10 @@ class Watchdog:
     def _set(self, seconds: float, now: float) -> bool:
         self._alarm_at = now + seconds
         return self.alarm.set(seconds)
+
+
+def _peer(standing: StackPosition) -> dict[str, str]:
+    return {} if standing.peer is None else {"peer": standing.peer}
 
 
 def _now() -> float:

@@ -1,10 +1,11 @@
 """Outbound connections: what plugins of this worker have connected to other hosts.
 
-    connect() -> pending (a dial and a deadline) -> open (a service with one transport) -> ended
+    connect() -> pending (a dial and a deadline) -> open (a transport) -> ended
 
-Each open connection has a service of its own, whose chain is the handler's methods. So the transport that serves
-clients serves it too, without knowing the difference; UDP has a transport and a service for outbound connections only.
-Their bytes and messages go to separate counters, because those of the worker are about clients.
+Each open connection has a service context of its own, whose chain is the handler's methods. So the transport that
+serves clients serves it too, without knowing the difference; UDP has a transport for outbound connections only. There
+is no `RunningService`: its handshakes, sessions and rules are about clients. Their bytes and messages go to separate
+counters, because those of the worker are about clients too.
 
 When the worker leaves, outbound connections outlive its clients, whose last answers may need them:
 
@@ -15,12 +16,13 @@ When the worker leaves, outbound connections outlive its clients, whose last ans
 from __future__ import annotations
 
 import enum
+import functools
 from collections.abc import Callable, Iterator
 from contextvars import copy_context
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from reactorhost.address import parse
+from reactorhost.address import Address, parse
 from reactorhost.api.awaitable import TaskState
 from reactorhost.api.close_reason import CloseReason
 from reactorhost.api.connect_attempt import ConnectAttempt, ConnectFailedError
@@ -31,12 +33,10 @@ from reactorhost.plugins.guard import guarded
 from reactorhost.plugins.handlers import Handler
 from reactorhost.reactor import TimerHandle
 from reactorhost.tls.facts import TlsFacts
-from reactorhost.worker.context import Limits, WorkerContext
+from reactorhost.worker.context import Limits, ServiceContext, WorkerContext
 from reactorhost.worker.limited_lines import LimitedLines
-from reactorhost.worker.outbound.datagram_service import DatagramService
 from reactorhost.worker.outbound.dialer import Dial, Dialer, FarEnd
-from reactorhost.worker.service import LoadedService, RunningService
-from reactorhost.worker.stream.dispatch import Dispatcher
+from reactorhost.worker.stream.framed_input import replaceable
 from reactorhost.worker.stream.socket import StreamSocket
 from reactorhost.worker.stream.transport import StreamTransport
 from reactorhost.worker.udp.connected import ConnectedTransport
@@ -59,16 +59,17 @@ class OutboundConnections:
 
     Attributes:
         limits: limits of each connection.
-        context: that of the worker, with counters and a dispatcher of its own.
-        services: those of the open connections, one each.
+        context: that of the worker, with counters of its own, and the dispatcher of all outbound connections.
     """
 
     def __init__(self, context: WorkerContext, limits: Limits, dialer: Dialer) -> None:
         self.limits = limits
         self.dialer = dialer
-        counters = Counters()
-        self.context = replace(context, counters=counters, dispatcher=Dispatcher(context.reactor, counters))
-        self.services: set[RunningService | DatagramService] = set()
+        self.context = replace(context, counters=Counters())
+        self._open: set[StreamTransport | ConnectedTransport] = set()
+        # That of connections that have ended. Most handlers refer to theirs, which does not refer to the handler then:
+        # no cycle is left for the collector.
+        self._ended = ServiceContext("", self.context, limits, handlers.NONE.chain)
         self._failure_lines = LimitedLines(context.reactor, context.log)
         self._pending: set[_PendingConnection] = set()
         # asyncio holds only weak references to its tasks.
@@ -102,7 +103,7 @@ class OutboundConnections:
                 "make worker_start async, for example"
             )
         if self._state is OutboundState.LEFT:
-            raise ConnectFailedError(str(far_end.address), "the worker is exiting")
+            raise ConnectFailedError(far_end.name, "the worker is exiting")
         pending = _PendingConnection(self, plugin, checked, far_end, timeout)
         if self._state is OutboundState.LEAVING:
             # Cancelled as those that were pending when it began to leave; no handler is called.
@@ -113,8 +114,8 @@ class OutboundConnections:
         return pending.attempt
 
     def transports(self) -> Iterator[StreamTransport | ConnectedTransport]:
-        """Yield the transports of the open connections."""
-        return (transport for service in self.services for transport in service.transports)
+        """Return the transports of the open connections."""
+        return iter(self._open)
 
     # The end of the worker.
 
@@ -123,8 +124,10 @@ class OutboundConnections:
         if self._state is not OutboundState.OPEN:
             return
         self._cancel_pending()
-        for service in tuple(self.services):
-            service.drain()
+        # A copy, as below: a method of a handler may close connections.
+        for transport in tuple(self._open):
+            transport.context.draining = True
+            transport.context.drain(transport)
         self._close_all(seconds, busy=False)
         # One whose async `drain` still runs may send until half of the time is over.
         self.context.reactor.call_later(seconds / 2, self._close_all, seconds / 2, True)
@@ -132,7 +135,7 @@ class OutboundConnections:
     def abort(self) -> None:
         """Cancel what is pending, and reset every connection."""
         self._cancel_pending()
-        for transport in tuple(self.transports()):
+        for transport in tuple(self._open):
             # First, for its reason: `abort` alone would report `local`, the plugin's own.
             transport.close_for(CloseReason.SHUTDOWN)
             transport.abort()
@@ -144,16 +147,17 @@ class OutboundConnections:
 
     def _cancel_pending(self) -> None:
         self._state = OutboundState.LEAVING
+        self._ended.draining = True
         for pending in tuple(self._pending):
             pending.attempt.cancel()
 
     def _close_all(self, seconds: float, busy: bool) -> None:
-        for transport in tuple(self.transports()):
+        for transport in tuple(self._open):
             if busy or not (transport.owed or transport.context.drain_runs(transport.connection)):
                 transport.close_for(CloseReason.SHUTDOWN, seconds)
 
     def _check_left(self) -> None:
-        if self._on_left is not None and not self.services:
+        if self._on_left is not None and not self._open:
             self._state = OutboundState.LEFT
             callback, self._on_left = self._on_left, None
             callback()
@@ -168,25 +172,33 @@ class OutboundConnections:
         self, pending: _PendingConnection, sock: StreamSocket, peer: Any, tls: TlsFacts | None
     ) -> StreamTransport | ConnectedTransport:
         """Serve a connected socket with the handler, beginning with its `connect`."""
-
-        def ended() -> None:
-            self.services.discard(service)
-            self._check_left()
-
-        service: RunningService | DatagramService
-        name, scheme = str(pending.far_end.address), pending.far_end.address.scheme
-        context = replace(self.context, variables=pending.variables)
+        scheme = pending.far_end.address.scheme
+        context = ServiceContext(pending.far_end.name, self.context, self.limits, pending.handler.chain)
+        context.variables = pending.variables
+        context.on_closed = self._closed
+        number = next(self.context.ids)
+        transport: StreamTransport | ConnectedTransport
         if scheme == "udp":
-            service = DatagramService(name, context, self.limits, pending.handler.chain, ended)
-            self.services.add(service)
-            return service.begin(sock, peer)
-        role = self.dialer.tls_role(pending.far_end)
-        loaded = LoadedService(name, (), self.limits, pending.new_framing, tls_role=role)
-        service = RunningService(loaded, context, ended, pending.handler.chain)
-        if scheme == "unix":
-            service.keep_credentials()
-        self.services.add(service)
-        return service.begin(sock, peer, tls)
+            transport = ConnectedTransport(context, sock, peer, number)
+        else:
+            context.tls_role = self.dialer.tls_role(pending.far_end)
+            if scheme == "unix":
+                context.credentials = {}
+            transport = StreamTransport(context, sock, peer, number, tls)
+            if pending.framing is not None:
+                transport.framing = pending.framing
+        self._open.add(transport)
+        if context.loop_thread.has_others:
+            context.loop_thread.check_sends(transport.connection)
+        transport.open()
+        return transport
+
+    def _closed(self, transport: StreamTransport | ConnectedTransport) -> None:
+        self._open.discard(transport)
+        transport.context.groups.ended(transport.connection)
+        transport.context.drop_hooks()
+        transport.release(self._ended)
+        self._check_left()
 
     def report_failure(self, pending: _PendingConnection, error: ConnectFailedError) -> None:
         """Raise a failure where it is awaited, and call the handler's `failed`; if there is neither, log it."""
@@ -223,11 +235,12 @@ class _PendingConnection:
         # What the handler sees: a copy, as for `asyncio.create_task`, of the context of the hook that connects.
         self.variables = copy_context()
         self.far_end = far_end
-        self.attempt = ConnectAttempt(str(far_end.address), self._cancelled)
-        framing = handler.new_framing(str(far_end.address))
+        self.attempt = ConnectAttempt(far_end.name, self._cancelled)
+        framing = handler.new_framing(far_end.name)
         if framing is not None and far_end.address.scheme == "udp":
             raise TypeError(f"the handler has a framing, but what {far_end.address} sends are messages already")
-        self.new_framing = None if framing is None else lambda: framing
+        # Here: only the plugin that connects can handle it.
+        self.framing = None if framing is None else replaceable(framing)
         self._outbound = outbound
         self._timeout = timeout
         self._dial: Dial | None = None
@@ -249,9 +262,10 @@ class _PendingConnection:
         return transport
 
     def _timed_out(self) -> None:
-        assert self._dial is not None
-        self._dial.cancel()
-        self._failed(f"{self._dial.step} within {self._timeout:g} s")
+        dial = self._dial
+        assert dial is not None
+        dial.cancel()
+        self._failed(f"{dial.step} within {self._timeout:g} s")
 
     def _failed(self, reason: str) -> None:
         self._cancel_deadline()
@@ -272,6 +286,8 @@ class _PendingConnection:
         self._end()
 
     def _end(self) -> None:
+        # It refers to this.
+        self._dial = None
         self._cancel_deadline()
         self._outbound.discard(self)
 
@@ -281,6 +297,21 @@ class _PendingConnection:
 
 
 def _far_end(address: str, tls: ssl.SSLContext | None, server_name: str | None) -> FarEnd:
+    if tls is None and server_name is None:
+        return _plain_far_end(address)
+    parsed = _parsed(address)
+    if parsed.scheme != "tls":
+        raise ValueError(f"{parsed} does not use TLS: tls and server_name are for tls://HOST:PORT")
+    return FarEnd(parsed, tls, server_name)
+
+
+@functools.lru_cache(maxsize=256)
+def _plain_far_end(address: str) -> FarEnd:
+    # A relay connects to few addresses again and again.
+    return FarEnd(_parsed(address))
+
+
+def _parsed(address: str) -> Address:
     try:
         parsed = parse(address)
     except UsageError as error:
@@ -288,6 +319,4 @@ def _far_end(address: str, tls: ssl.SSLContext | None, server_name: str | None) 
         raise ValueError(f"{error.what}{hint}") from None
     if parsed.scheme != "unix" and not (parsed.host and parsed.port):
         raise ValueError(f"cannot connect to {parsed}: it needs a host and a port")
-    if parsed.scheme != "tls" and (tls is not None or server_name is not None):
-        raise ValueError(f"{parsed} does not use TLS: tls and server_name are for tls://HOST:PORT")
-    return FarEnd(parsed, tls, server_name)
+    return parsed

@@ -37,11 +37,19 @@ _ALERT_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class FarEnd:
-    """What to connect to; `tls` and `server_name` are what the plugin has set, if anything."""
+    """What to connect to; `tls` and `server_name` are what the plugin has set, if anything.
+
+    Attributes:
+        name: the address as text.
+    """
 
     address: Address
     tls: ssl.SSLContext | None = None
     server_name: str | None = None
+    name: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", str(self.address))
 
     @property
     def certificate_name(self) -> str:

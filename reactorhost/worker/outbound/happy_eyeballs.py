@@ -14,6 +14,7 @@ import os
 import socket
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from reactorhost.reactor import WRITE, Reactor, TimerHandle
 from reactorhost.system.socket_options import set_stream_options
@@ -77,6 +78,10 @@ class HappyEyeballs:
         try:
             set_stream_options(sock, self._peer_timeout)
             code = sock.connect_ex(address.sockaddr)
+            if code == errno.EINPROGRESS and _is_loopback(address.sockaddr):
+                # Our own kernel has answered meanwhile, and the second call returns the outcome. To wait for the
+                # descriptor would cost three more system calls and a turn.
+                code = sock.connect_ex(address.sockaddr)
         except OSError as error:
             code = error.errno or errno.EINVAL
         except ValueError:
@@ -85,7 +90,7 @@ class HappyEyeballs:
         if code == 0:
             self._keep(sock, address)
             return True
-        if code == errno.EINPROGRESS:
+        if code in (errno.EINPROGRESS, errno.EALREADY):
             self._attempts[sock] = address
             self._reactor.register(sock.fileno(), WRITE, lambda events: self._ready(sock))
             if self._untried:
@@ -132,3 +137,7 @@ class HappyEyeballs:
 
     def _add_reason(self, code: int | None) -> None:
         self._reasons[os.strerror(code or errno.EINVAL).lower()] = None
+
+
+def _is_loopback(sockaddr: Any) -> bool:
+    return isinstance(sockaddr, tuple) and (sockaddr[0].startswith("127.") or sockaddr[0] == "::1")

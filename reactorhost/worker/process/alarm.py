@@ -32,6 +32,7 @@ class Alarm:
         # On the monotonic clock; infinity until TERM.
         self._end_at = math.inf
         self._on_alarm: OnAlarm | None = None
+        self._orphaned = False
 
     def end_when_stuck(self, seconds: float, master_pid: int) -> None:
         """Make TERM end the process after `seconds`, even if its loop never turns again.
@@ -40,16 +41,28 @@ class Alarm:
         master (the parent is another process) it has 1.5 s only, because the next host waits for the addresses; the
         loop, if it turns, sets the alarm to a later time by `end_in`.
 
-        Call this after `Reactor.watch_signals`: this handler calls the reactor's.
+        The kernel may report the end of the master by QUIT, which becomes TERM here. Not at once: Python would log that
+        an alarm which is pending too has lost its handler, and calls the handlers of all that are pending in the order
+        of their numbers.
+
+        Call this after `Reactor.watch_signals`: these handlers call the reactor's.
         """
-        reactor_handler = signal.getsignal(signal.SIGTERM)
+        on_term, on_quit = (signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGQUIT))
 
         def arm(number: int, frame: FrameType | None) -> None:
             self.end_in(seconds if os.getppid() == master_pid else _ORPHAN_SECONDS)
-            if callable(reactor_handler):
-                reactor_handler(number, frame)
+            if callable(on_term):
+                on_term(number, frame)
+
+        def quit_or_term(number: int, frame: FrameType | None) -> None:
+            if not self._orphaned and os.getppid() != master_pid:
+                self._orphaned = True
+                signal.raise_signal(signal.SIGTERM)
+            elif callable(on_quit):
+                on_quit(number, frame)
 
         signal.signal(signal.SIGTERM, arm)
+        signal.signal(signal.SIGQUIT, quit_or_term)
 
     def end_in(self, seconds: float) -> None:
         """Let the alarm end the process in `seconds`; from now on it has no other use."""

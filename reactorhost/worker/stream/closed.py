@@ -54,6 +54,7 @@ class ClosedTransport:
     is_paused: ClassVar[bool] = False
     protocol: ClassVar[None] = None
     can_start_tls: ClassVar[bool] = False
+    full_duplex: ClassVar[bool] = False
 
     @property
     def peer(self) -> Endpoint:
@@ -94,7 +95,14 @@ class ClosedTransport:
 
     abort = send_eof = pause = resume = close
 
+    def throttle(self, seconds: float) -> None:
+        """Do nothing."""
+        checked_seconds(seconds)
+
     def close_for(self, reason: CloseReason, seconds: float | None = None) -> None:
+        """Do nothing."""
+
+    def set_full_duplex(self, wanted: bool) -> None:
         """Do nothing."""
 
     def hold_for_hooks(self, held: bool) -> None:

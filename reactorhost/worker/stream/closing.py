@@ -110,28 +110,29 @@ class CloseProgress:
     Attributes:
         reason: the reason that the `close` hook receives.
         moves: whether progress moves the deadline.
+        progress_at: when the last progress was seen, or the start.
     """
 
-    __slots__ = ("_progress_at", "_seconds", "_seen", "moves", "reason")
+    __slots__ = ("_seconds", "_seen", "moves", "progress_at", "reason")
 
     def __init__(self, reason: CloseReason) -> None:
         self.reason = reason
         self.moves = True
         self._seconds = 0.0
-        self._progress_at = 0.0
+        self.progress_at = 0.0
         self._seen = (0, 0)
 
     def start(self, now: float, seconds: float, bytes_out: int, *, moves: bool) -> float:
         """Start the deadline; returns when to check first."""
         self.moves = moves
         self._seconds = seconds
-        self._progress_at = now
+        self.progress_at = now
         self._seen = (bytes_out, 0)
         return self.check_at(now)
 
     def check_at(self, now: float) -> float:
         """Return when to check next."""
-        deadline = self._progress_at + self._seconds
+        deadline = self.progress_at + self._seconds
         return min(deadline, now + self._seconds / _CHECKS_PER_TIMEOUT) if self.moves else deadline
 
     def is_over(self, now: float, bytes_out: int, unacknowledged: int) -> bool:
@@ -139,5 +140,5 @@ class CloseProgress:
         seen = (bytes_out, unacknowledged)
         if self.moves and seen != self._seen:
             self._seen = seen
-            self._progress_at = now
-        return now >= self._progress_at + self._seconds
+            self.progress_at = now
+        return now >= self.progress_at + self._seconds

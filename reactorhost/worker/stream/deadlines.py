@@ -2,13 +2,13 @@
 
 Each connection has one timer at most, in `Stream.deadline`:
 
-- Idle, while it is open: nothing was received or sent for `idle_timeout`. A connection that the plugin has paused, or
-  that waits for an async hook or a task, is not idle.
+- Idle, while it is open: nothing was received or sent for `idle_timeout`. A connection that a plugin has paused or
+  throttled, or that waits for an async hook or a task, is not idle.
 - Message, while it is open: a message has begun and is not complete after `message_timeout`. The time in which the host
   does not read the client does not count.
 - Silence, after the client has ended its half, or while an async hook runs for one that nothing can be sent to: no
   answer was sent, and no hook or task has finished, for `close_timeout`. A client that has vanished cannot be
-  distinguished from one that only reads.
+  distinguished from one that only reads. One that the `eof` hook keeps is not limited by it.
 - Grace, for a client that is reset while it is paused: its last input can be read for a short time if the plugin
   resumes. Only the pause can end this one, so it replaces the timer for idleness and messages.
 - Close, once it is being closed: see `closing.CloseProgress`.
@@ -20,16 +20,19 @@ what the client has sent in time is in the kernel.
 
 from __future__ import annotations
 
+import math
+
 from reactorhost.api.close_reason import CloseReason
-from reactorhost.worker.stream.closing import OPEN, CloseEvent, CloseProgress
+from reactorhost.worker.stream.closing import LINGERING, OPEN, CloseEvent, CloseProgress
 from reactorhost.worker.stream.framed_input import FramedInput
 from reactorhost.worker.stream.message_clock import MessageClock
 from reactorhost.worker.stream.protocol import Stream
 from reactorhost.worker.stream.receiving import frames_pending, read, restart_message
 from reactorhost.worker.stream.socket import let_client_be_slow, unacknowledged_bytes
-from reactorhost.worker.stream.states import BROKEN, PEER_EOF, PLUGIN, TLS_HANDSHAKE
+from reactorhost.worker.stream.states import BROKEN, BY_PLUGIN, HALF_OPEN, PEER_EOF, PLUGIN, TLS_HANDSHAKE
 
 _GRACE_SECONDS = 0.5
+_QUIET_SECONDS = 1.0
 
 
 def cancel(stream: Stream) -> None:
@@ -46,7 +49,8 @@ def watch_open(stream: Stream) -> None:
         # Its grace, or none: see `end_paused`.
         return
     cancel(stream)
-    if is_kept(stream) and (stream.held & PEER_EOF or stream.send_state is BROKEN):
+    waits_for_answer = stream.held & (PEER_EOF | HALF_OPEN) == PEER_EOF
+    if is_kept(stream) and (waits_for_answer or stream.send_state is BROKEN):
         due_at = stream.active_at + stream.context.limits.close_timeout
         stream.deadline = stream.context.reactor.call_at(due_at, _silence_due, stream)
     elif stream.idle_seconds is not None or stream.context.limits.message_timeout is not None:
@@ -74,13 +78,26 @@ def watch_close(stream: Stream, progress: CloseProgress, seconds: float | None) 
     reactor, moves = stream.context.reactor, seconds is None
     limit = stream.context.limits.close_timeout if seconds is None else seconds
     due_at = progress.start(reactor.now, limit, stream.connection.bytes_out, moves=moves)
-    stream.deadline = reactor.call_at(due_at, _close_due, stream, progress)
+    stream.deadline = reactor.call_at(_check_at(stream, due_at), _close_due, stream, progress)
+
+
+def drain_begins(stream: Stream) -> None:
+    """Look sooner at a connection that is being closed, because the worker is about to leave."""
+    soon = _check_at(stream, math.inf)
+    if stream.progress is not None and stream.deadline is not None and stream.deadline.when > soon:
+        cancel(stream)
+        stream.deadline = stream.context.reactor.call_at(soon, _close_due, stream, stream.progress)
+
+
+def _check_at(stream: Stream, due_at: float) -> float:
+    # A worker that leaves looks more often, for the client of `_is_quiet`.
+    return min(due_at, stream.context.reactor.now + _QUIET_SECONDS) if stream.context.draining else due_at
 
 
 def _open_due(stream: Stream) -> None:
     stream.deadline = None
     connection = stream.connection
-    if _works(stream) or stream.held & (PLUGIN | TLS_HANDSHAKE) or stream.context.drain_runs(stream.connection):
+    if _works(stream) or stream.held & (BY_PLUGIN | TLS_HANDSHAKE) or stream.context.drain_runs(stream.connection):
         stream.active_at = stream.context.reactor.now
     if stream.held or stream.owed or frames_pending(stream):
         restart_message(stream)
@@ -124,7 +141,7 @@ def _clock(stream: Stream) -> MessageClock | None:
 
 def _silence_due(stream: Stream) -> None:
     stream.deadline = None
-    if stream.held & PLUGIN:
+    if stream.held & BY_PLUGIN:
         stream.active_at = stream.context.reactor.now
     if stream.context.reactor.now >= stream.active_at + stream.context.limits.close_timeout:
         stream.advance(CloseEvent.DEADLINE)
@@ -141,10 +158,12 @@ def _close_due(stream: Stream, progress: CloseProgress) -> None:
     now = stream.context.reactor.now
     # Bytes that the kernel has accepted are not with the client yet.
     unacknowledged = unacknowledged_bytes(stream.socket)
-    if not progress.is_over(now, stream.connection.bytes_out, unacknowledged or 0):
+    is_over = progress.is_over(now, stream.connection.bytes_out, unacknowledged or 0)
+    if not is_over and not (unacknowledged == 0 and _is_quiet(stream, progress)):
         if unacknowledged and progress.moves:
             let_client_be_slow(stream.socket)
-        stream.deadline = stream.context.reactor.call_at(progress.check_at(now), _close_due, stream, progress)
+        due_at = _check_at(stream, progress.check_at(now))
+        stream.deadline = stream.context.reactor.call_at(due_at, _close_due, stream, progress)
         return
     stream.deadline = None
     if stream.queued or unacknowledged:
@@ -158,6 +177,17 @@ def _close_due(stream: Stream, progress: CloseProgress) -> None:
         stream.advance(CloseEvent.LINGER_DEADLINE)
     else:
         stream.advance(CloseEvent.DEADLINE)
+
+
+def _is_quiet(stream: Stream, progress: CloseProgress) -> bool:
+    """Return whether a worker that leaves need not wait for the end of a client that has acknowledged everything.
+
+    The kernel answers with a reset what such a client sends after the socket is closed. One that has sent nothing for a
+    while, since our FIN, is at its end and only does not close, as `nc` does while its own input is open.
+    """
+    if not stream.context.draining or stream.close_state is not LINGERING or stream.held & TLS_HANDSHAKE:
+        return False
+    return stream.context.reactor.now >= max(stream.active_at, progress.progress_at) + _QUIET_SECONDS
 
 
 def is_kept(stream: Stream) -> bool:

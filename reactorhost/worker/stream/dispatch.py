@@ -29,19 +29,19 @@ class Dispatcher:
 
     def __init__(self, reactor: Reactor, counters: Counters) -> None:
         self.arrivals: Arrivals = []
+        self.counters = counters
         self._reactor = reactor
-        self._counters = counters
         self._in_progress: Iterator[tuple[StreamTransport, bytes | None]] = iter(())
         reactor.on_arrivals(self.arrivals, self.dispatch)
 
     @property
     def handed_over(self) -> int:
         """How many messages were dispatched so far: a number that grows within a turn too."""
-        return self._counters.messages - operator.length_hint(self._in_progress)
+        return self.counters.messages - operator.length_hint(self._in_progress)
 
     def dispatch(self, arrived: Sequence[tuple[StreamTransport, bytes | None]]) -> None:
         """Call the receiver of each transport with its input, or the transport if that is an end or not wanted now."""
-        counters, now = self._counters, self._reactor.now
+        counters, now = self.counters, self._reactor.now
         # Counted once for all, as the bytes are: an attribute that every message changes costs it one percent.
         counters.messages += len(arrived)
         total = 0

@@ -1,9 +1,10 @@
 """How a connection ends: by the client, by us, or after a time. The actions of the table in `closing`.
 
 The client's end is a FIN, a reset, a send that fails, or a hang-up while nothing is read. What it had sent before is
-received. A FIN leaves the sending half open, a failed send the receiving half. A reset ends both, but what was read
-before it is delivered first. A client that closes its socket over unread bytes sends a reset too: with TLS 1.3 that is
-a client that has never read, because the session tickets of the handshake wait.
+received. A FIN leaves the sending half open, a failed send the receiving half. After a FIN the `eof` hook decides
+whether the connection is kept; HALF_OPEN then registers it without events, so that a reset is noticed. A reset ends
+both, but what was read before it is delivered first. A client that closes its socket over unread bytes sends a reset
+too: with TLS 1.3 that is a client that has never read, because the session tickets of the handshake wait.
 """
 
 from __future__ import annotations
@@ -19,8 +20,12 @@ from reactorhost.worker.stream.receiving import frames_pending, message_waits, r
 from reactorhost.worker.stream.socket import HangUp, hang_up, reset_on_close
 from reactorhost.worker.stream.states import (
     BROKEN,
+    BY_PLUGIN,
     CLOSING,
+    EOF_CALLED,
     FIN_PENDING,
+    FIN_SENT,
+    HALF_OPEN,
     INPUT_PENDING,
     PEER_EOF,
     PLUGIN,
@@ -65,7 +70,7 @@ def handle_hang_up(stream: Stream) -> None:
         # An event of this turn for an earlier registration of the descriptor.
         return
     # Held by the host only, it will be read again, and that finds the rest of the input and the end.
-    if how is HangUp.BROKEN or not stream.held & PLUGIN:
+    if how is HangUp.BROKEN or not stream.held & BY_PLUGIN:
         send_failed(stream)
         if stream.close_state is OPEN and stream.owed:
             # The backlog of a hook that waits for ever is never read. The silence begins now, as after a FIN.
@@ -83,7 +88,7 @@ def send_failed(stream: Stream) -> bool:
     break_sending(stream)
     advance(stream, CloseEvent.SEND_FAILED)
     if stream.close_state is OPEN:
-        if stream.held & PLUGIN:
+        if stream.held & BY_PLUGIN:
             end_paused(stream, was_reset=True)
         end_if_served(stream)
     return False
@@ -102,9 +107,10 @@ def break_sending(stream: Stream) -> None:
 
 
 def end_paused(stream: Stream, *, was_reset: bool) -> None:
-    """End a paused client that nothing can be sent to, unless something that it had sent waits for `resume`.
+    """End a paused or throttled client that nothing can be sent to, unless something that it had sent waits.
 
-    After a reset it waits for a short time only. After an orderly end it waits as the FIN of a paused client does.
+    After a reset it waits for `resume` for a short time only. After an orderly end it waits as the FIN of a paused
+    client does. A throttle has an end, so nothing else limits it.
     """
     # At the end of the turn: what was read of this client in this turn, before a hook of another one paused it, is
     # kept by then.
@@ -112,7 +118,7 @@ def end_paused(stream: Stream, *, was_reset: bool) -> None:
 
 
 def _end_paused(stream: Stream, was_reset: bool) -> None:
-    if stream.close_state is not OPEN or not stream.held & PLUGIN:
+    if stream.close_state is not OPEN or not stream.held & BY_PLUGIN:
         return
     is_partial = False
     if stream.kept is None and not stream.held & PEER_EOF:
@@ -129,7 +135,7 @@ def _end_paused(stream: Stream, was_reset: bool) -> None:
     # A message that does wait, not one that may: a plugin that has paused within a batch need not resume.
     if not (stream.kept or is_partial or message_waits(stream) or stream.owed):
         advance(stream, CloseEvent.RESET)
-    elif was_reset:
+    elif was_reset and stream.held & PLUGIN:
         deadlines.watch_paused(stream)
 
 
@@ -151,8 +157,38 @@ def end_if_served(stream: Stream) -> None:
     if protocols is not None and not is_paused:
         # It decides whether the connection stays open, and may send more.
         protocols.peer_ended(stream)
+    elif stream.held & HALF_OPEN and stream.send_state < FIN_SENT:
+        return
+    elif stream.context.chain.eof is not None and not (is_paused or stream.held & EOF_CALLED):
+        # At the end of the turn: the plugin may be at work on this connection further up the stack.
+        stream.context.reactor.call_soon(_call_eof, stream)
     elif not stream.queued:
         advance(stream, CloseEvent.SERVED)
+
+
+def _call_eof(stream: Stream) -> None:
+    eof = stream.context.chain.eof
+    # All of it is looked at again when it changes.
+    if eof is None or stream.close_state is not OPEN or stream.held & (PLUGIN | EOF_CALLED):
+        return
+    if deadlines.is_kept(stream) or stream.context.drain_runs(stream.connection):
+        return
+    stream.held |= EOF_CALLED
+    # The silence begins now: the plugin may set an `idle_timeout` for what is left.
+    stream.active_at = stream.context.reactor.now
+    try:
+        is_kept = stream.variables.run(eof, stream.connection)
+    except BaseException as raised:  # noqa: BLE001  a plugin may raise anything
+        is_kept = False
+        stream.context.hook_raised("eof", stream.connection, raised)
+    if is_kept and stream.close_state is OPEN:
+        stream.held |= HALF_OPEN
+    # First: a connection whose other half is over ends here, and is not registered again for that.
+    end_if_served(stream)
+    if stream.held & HALF_OPEN and stream.close_state is OPEN:
+        watch(stream)
+        # In place of the silence of a hook that ran when the client ended.
+        deadlines.watch_open(stream)
 
 
 def close(stream: Stream, reason: CloseReason, seconds: float | None = None) -> None:

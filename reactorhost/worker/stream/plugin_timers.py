@@ -10,7 +10,7 @@ from reactorhost.worker.hooks.timers import PluginTimer, PluginTimers
 from reactorhost.worker.stream import deadlines
 from reactorhost.worker.stream.closing import OPEN
 from reactorhost.worker.stream.protocol import Stream
-from reactorhost.worker.stream.states import PEER_EOF
+from reactorhost.worker.stream.states import PEER_EOF, THROTTLED
 
 if TYPE_CHECKING:
     from asyncio import Task
@@ -61,7 +61,10 @@ def _ended(stream: Stream) -> None:
 
 
 def cancel(stream: Stream) -> None:
-    """Cancel the timers and tasks of the plugin."""
+    """Cancel the timers and tasks of the plugin, and its throttle."""
+    if stream.held & THROTTLED:
+        stream.held &= ~THROTTLED
+        stream.context.throttles.remove(stream)
     if stream.timers is not None:
         stream.timers.cancel_all()
 

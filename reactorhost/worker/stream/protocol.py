@@ -48,6 +48,7 @@ class Stream(Source, Protocol):
     kept: bytes | None
     active_at: float
     idle_seconds: float | None
+    full_duplex: bool
     deadline: TimerHandle | None
     progress: CloseProgress | None
     arrivals: Arrivals
@@ -69,7 +70,10 @@ class Stream(Source, Protocol):
         """Call a plugin's function as a timer is called."""
 
     def cancel_timers(self) -> None:
-        """Cancel the timers and tasks of the plugin."""
+        """Cancel the timers and tasks of the plugin, and its throttle."""
+
+    def throttle_ended(self) -> None:
+        """Deliver again after the time of `throttle`."""
 
     def send_failed(self) -> bool:
         """Break the sending half, and continue to receive; returns False, as `send` does."""

@@ -6,7 +6,16 @@ from reactorhost.reactor import READ, READ_BYTES, WRITE
 from reactorhost.worker.stream.closing import CLOSED
 from reactorhost.worker.stream.framed_input import FramedInput
 from reactorhost.worker.stream.protocol import HANG_UP, Stream
-from reactorhost.worker.stream.states import BROKEN, CLOSING, INPUT_PENDING, NO_DELIVERY, PEER_EOF, TLS_HANDSHAKE
+from reactorhost.worker.stream.states import (
+    BROKEN,
+    CLOSING,
+    ENDED,
+    HALF_OPEN,
+    INPUT_PENDING,
+    NO_DELIVERY,
+    PEER_EOF,
+    TLS_HANDSHAKE,
+)
 
 # After a full read the next one is four times as large, and is made by the transport and not by the reactor: what many
 # clients send in a turn must not be in memory together. 1 MiB was slower, because the buffer leaves the cache, and so
@@ -24,7 +33,7 @@ def hold(stream: Stream, reason: int) -> None:
     """Deliver no input, for one more reason."""
     was_held, stream.held = stream.held, stream.held | reason
     # A client that has sent its end is unregistered. It is watched again while it is held for another reason too.
-    if not was_held & ~PEER_EOF:
+    if not was_held & ~ENDED:
         watch(stream)
 
 
@@ -37,7 +46,7 @@ def release(stream: Stream, reason: int) -> None:
         if was_held:
             watch(stream)
     # This was the last reason that kept back input which was read already. A FIN may have come behind that input.
-    elif was_held & reason and stream.held & ~PEER_EOF == INPUT_PENDING:
+    elif was_held & reason and stream.held & ~(ENDED | HALF_OPEN) == INPUT_PENDING:
         _deliver_soon(stream)
 
 
@@ -53,7 +62,7 @@ def watch(stream: Stream) -> None:
         # Read whatever the plugin wants: a socket that is closed over unread input sends a reset.
         wanted = 0 if stream.held & PEER_EOF else READ
     else:
-        wanted = HANG_UP if stream.held & ~PEER_EOF and stream.send_state is not BROKEN else 0
+        wanted = HANG_UP if stream.held & ~ENDED and stream.send_state is not BROKEN else 0
     if stream.buffer is not None:
         wanted = wanted & READ | WRITE
     if wanted != stream.interest:
@@ -99,7 +108,9 @@ def discard(stream: Stream) -> None:
         return
     except OSError:
         data = b""
-    if not data:
+    if data:
+        stream.active_at = stream.context.reactor.now
+    else:
         stream.context.dispatcher.dispatch([(stream, data)])
 
 

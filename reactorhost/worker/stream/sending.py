@@ -79,7 +79,7 @@ def enqueue(stream: Stream, data: bytes, start: int) -> bool:
 
 def _queued(stream: Stream, buffer: SendBuffer) -> None:
     # A protocol of asyncio has a flow control of its own, and may have to read before its client does.
-    if buffer.is_full and stream.context.protocols is None:
+    if buffer.is_full and not stream.full_duplex and stream.context.protocols is None:
         # Not by `hold`: the registration below adds WRITE too, in the same system call.
         stream.held |= SEND_FULL
     watch(stream)
@@ -91,6 +91,13 @@ def when_drained(stream: Stream, function: Callable[[bool], object]) -> None:
         function(stream.send_state is not BROKEN)
     else:
         stream.buffer.when_low(function)
+
+
+def set_full_duplex(stream: Stream, wanted: bool) -> None:
+    """Set whether the client is read although much is queued for it."""
+    stream.full_duplex = wanted
+    if wanted:
+        release(stream, SEND_FULL)
 
 
 def send_part(stream: Stream, part: FilePart) -> None:

@@ -192,8 +192,13 @@ class StartingSocket:
         # Registers for writing too, and that sends what is queued, or sets the state of one that has sent nothing.
         receiving.watch(stream)
         self.started.set_result(facts)
-        if self.on_result is not None and stream.close_state is OPEN:
-            stream.call_now(self.on_result, facts)
+        if self.on_result is not None:
+            # At the end of the turn: a peer that answers within `begin` does so while a hook calls `start_tls`.
+            stream.context.reactor.call_soon(self._call_result, self.on_result, facts)
+
+    def _call_result(self, on_result: OnResult, facts: TlsFacts) -> None:
+        if self.stream.close_state is OPEN:
+            self.stream.call_now(on_result, facts)
 
     # As a socket that is not ready.
 

@@ -26,6 +26,12 @@ class Hold(enum.IntFlag):
     """The host closes the connection: input is discarded."""
     TLS_HANDSHAKE = enum.auto()
     """TLS begins: see `starttls`."""
+    EOF_CALLED = enum.auto()
+    """The `eof` hook was called for the client's end."""
+    HALF_OPEN = enum.auto()
+    """The same, and a plugin keeps the connection open for sending."""
+    THROTTLED = enum.auto()
+    """The plugin has called `throttle()`, and its time is not over."""
 
 
 PLUGIN = Hold.PLUGIN.value
@@ -35,8 +41,17 @@ INPUT_PENDING = Hold.INPUT_PENDING.value
 PEER_EOF = Hold.PEER_EOF.value
 CLOSING = Hold.CLOSING.value
 TLS_HANDSHAKE = Hold.TLS_HANDSHAKE.value
+EOF_CALLED = Hold.EOF_CALLED.value
+HALF_OPEN = Hold.HALF_OPEN.value
+THROTTLED = Hold.THROTTLED.value
 
-NO_DELIVERY = PLUGIN | SEND_FULL | HOOK_BACKLOG | CLOSING | TLS_HANDSHAKE
+BY_PLUGIN = PLUGIN | THROTTLED
+"""The reasons of plugins: the connection is not idle, and messages that wait for an async hook are held too."""
+
+ENDED = PEER_EOF | EOF_CALLED
+"""What is held because of the client's end only: no event is waited for."""
+
+NO_DELIVERY = BY_PLUGIN | SEND_FULL | HOOK_BACKLOG | CLOSING | TLS_HANDSHAKE
 """The reasons that also stop the delivery of input that was read already."""
 
 

@@ -49,14 +49,24 @@ from reactorhost.tls.facts import TlsFacts
 from reactorhost.worker.context import ServiceContext
 from reactorhost.worker.hooks.timers import PluginTimers, checked_timeout
 from reactorhost.worker.hooks.variables import HookRunner
-from reactorhost.worker.stream import deadlines, ending, files, peer_facts, plugin_timers, receiving, sending, starttls
+from reactorhost.worker.stream import (
+    deadlines,
+    ending,
+    files,
+    pauses,
+    peer_facts,
+    plugin_timers,
+    receiving,
+    sending,
+    starttls,
+)
 from reactorhost.worker.stream.closed import ClosedTransport
 from reactorhost.worker.stream.closing import OPEN, CloseEvent, CloseProgress, CloseState
 from reactorhost.worker.stream.framed_input import FramedInput, replaceable
 from reactorhost.worker.stream.protocol import HANG_UP, protocol_of
 from reactorhost.worker.stream.send_buffer import SendBuffer
 from reactorhost.worker.stream.socket import NO_ENDPOINT, StreamSocket, endpoint
-from reactorhost.worker.stream.states import BROKEN, CLOSING, DIRECT, HOOK_BACKLOG, PEER_EOF, PLUGIN, Send
+from reactorhost.worker.stream.states import DIRECT, HOOK_BACKLOG, Send
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -74,6 +84,7 @@ class StreamTransport:
         active_at: when bytes were last received or sent, or a hook of this client has ended.
         deadline: see `deadlines`.
         idle_seconds: the idle timeout, or None.
+        full_duplex: whether SEND_FULL is no reason to hold.
     """
 
     context: ServiceContext
@@ -100,6 +111,7 @@ class StreamTransport:
     deadline: TimerHandle | None = field(default=None, init=False)
     read_size: int = field(default=READ_BYTES, init=False)
     interest: int = field(default=0, init=False)
+    full_duplex: bool = field(default=False, init=False)
     progress: CloseProgress | None = field(default=None, init=False)
     _accepted_at: float = field(init=False)
     _counters: Counters = field(init=False)
@@ -174,25 +186,8 @@ class StreamTransport:
         """Close our half behind what is queued."""
         if self.close_state is OPEN:
             sending.finish(self)
-
-    def pause(self) -> None:
-        """Deliver nothing more until `resume`."""
-        receiving.hold(self, PLUGIN)
-        if self.send_state is BROKEN and self.close_state is OPEN:
-            ending.end_paused(self, was_reset=True)
-
-    def resume(self) -> None:
-        """Deliver again, what waits for an async hook first."""
-        if not self.held & PLUGIN:
-            return
-        self.active_at = self.context.reactor.now
-        receiving.release(self, PLUGIN)
-        if self.send_state is BROKEN and self.close_state is OPEN:
-            deadlines.watch_open(self)
-        self.context.resumed(self.connection)
-        if self.held & PEER_EOF:
-            # At the end of the turn: an answer may follow.
-            self.context.reactor.call_soon(ending.end_if_served, self)
+            # Both halves may be over now.
+            self.end_if_served()
 
     @property
     def framing(self) -> Framing | None:
@@ -251,11 +246,6 @@ class StreamTransport:
         return self.close_state is OPEN
 
     @property
-    def is_paused(self) -> bool:
-        """Whether the plugin wants no `receive` now."""
-        return self.held & (PLUGIN | CLOSING) == PLUGIN
-
-    @property
     def idle_timeout(self) -> float | None:
         """Seconds without a byte either way that end the connection."""
         return self.idle_seconds
@@ -278,9 +268,15 @@ class StreamTransport:
     end_if_served = ending.end_if_served
     advance = ending.advance
     close_for = ending.close
+    pause = pauses.pause
+    throttle = pauses.throttle
+    throttle_ended = pauses.throttle_ended
+    resume = pauses.resume
+    is_paused = property(pauses.is_paused)
     protocol = property(protocol_of)
     can_start_tls = property(starttls.can_start)
     when_drained = sending.when_drained
+    set_full_duplex = sending.set_full_duplex
     call_later = plugin_timers.call_later
     call_now = plugin_timers.call_now
     create_task = plugin_timers.create_task
@@ -323,11 +319,16 @@ class StreamTransport:
         self.context.plugin_closes(self.connection)
         self.advance(CloseEvent.ABORT, CloseReason.LOCAL)
 
-    def release(self) -> None:
-        """Break the reference cycles of a connection that has ended, after its `close` hooks."""
+    def release(self, context: ServiceContext | None = None) -> None:
+        """Break the reference cycles of a connection that has ended, after its `close` hooks.
+
+        From now on it refers to `context`, if that is passed, and not to its own.
+        """
         self.receiver = self.context
         self.timers = None
-        closed = ClosedTransport(self.context, self._peer, self._local or NO_ENDPOINT, self.age, self.variables)
+        closed = ClosedTransport(
+            context or self.context, self._peer, self._local or NO_ENDPOINT, self.age, self.variables
+        )
         if self.context.credentials or self.context.proxies:
             closed.peer_credentials, closed.proxy = peer_facts.release(self)
         replace_transport(self.connection, closed)

@@ -23,12 +23,12 @@ from reactorhost.api.connection import Connection, as_bytes, replace_transport
 from reactorhost.reactor import READ, TimerHandle
 from reactorhost.worker.context import ServiceContext
 from reactorhost.worker.hooks import task_calls
-from reactorhost.worker.hooks.timers import PluginTimer, PluginTimers, checked_timeout
+from reactorhost.worker.hooks.timers import PluginTimer, PluginTimers, checked_seconds, checked_timeout
 from reactorhost.worker.hooks.variables import HookRunner
 from reactorhost.worker.stream.closed import ClosedTransport
 from reactorhost.worker.stream.closing import OPEN, CloseState
 from reactorhost.worker.stream.socket import NO_ENDPOINT, StreamSocket, endpoint
-from reactorhost.worker.stream.states import CLOSING, HOOK_BACKLOG, PLUGIN
+from reactorhost.worker.stream.states import BY_PLUGIN, CLOSING, HOOK_BACKLOG, PLUGIN, THROTTLED
 from reactorhost.worker.udp.no_stream import NoStream
 from reactorhost.worker.udp.socket import check_size
 
@@ -146,11 +146,24 @@ class ConnectedTransport(NoStream):
         self._hold(PLUGIN)
 
     def resume(self) -> None:
-        """Deliver again, what waits for an async method first."""
-        if not self.held & PLUGIN:
-            return
+        """End a pause."""
+        if self.held & PLUGIN:
+            self._go_on(PLUGIN)
+
+    def throttle(self, seconds: float) -> None:
+        """Deliver nothing more for so long; of several times the one that ends last counts."""
+        if checked_seconds(seconds) > 0 and self.close_state is OPEN:
+            self.context.throttles.add(self, seconds)
+            self._hold(THROTTLED)
+
+    def throttle_ended(self) -> None:
+        """Deliver again after the time of `throttle`."""
+        self._go_on(THROTTLED)
+
+    def _go_on(self, reason: int) -> None:
+        """Deliver again, what waits for an async method first, unless there is another reason not to."""
         self.active_at = self.context.reactor.now
-        self._release(PLUGIN)
+        self._release(reason)
         self.context.resumed(self.connection)
 
     def hold_for_hooks(self, held: bool) -> None:
@@ -229,7 +242,7 @@ class ConnectedTransport(NoStream):
     @property
     def is_paused(self) -> bool:
         """Whether the handler wants no `receive` now."""
-        return self.held & (PLUGIN | CLOSING) == PLUGIN
+        return bool(self.held & BY_PLUGIN) and not self.held & CLOSING
 
     # Timers.
 
@@ -303,6 +316,8 @@ class ConnectedTransport(NoStream):
         self.close_state = CloseState.CLOSED
         self._hold(CLOSING)
         self.socket.close()
+        if self.held & THROTTLED:
+            self.context.throttles.remove(self)
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
@@ -311,9 +326,9 @@ class ConnectedTransport(NoStream):
         # The handler may be at work on this connection further up the stack.
         self.context.reactor.call_soon(self.context.closed, self, reason)
 
-    def release(self) -> None:
-        """Break the reference cycles of a connection that has ended, after its `close`."""
+    def release(self, context: ServiceContext) -> None:
+        """Break the reference cycles of a connection that has ended, after its `close`; it refers to `context` then."""
         self._timers = None
         local = self._local or NO_ENDPOINT
-        closed = ClosedTransport(self.context, self._peer, local, self.age, self.variables)
+        closed = ClosedTransport(context, self._peer, local, self.age, self.variables)
         replace_transport(self.connection, closed)

@@ -52,6 +52,14 @@ class NoStream:
         """None: there is no PROXY header."""
         return None
 
+    @property
+    def full_duplex(self) -> bool:
+        """False: nothing is queued."""
+        return False
+
+    def set_full_duplex(self, wanted: bool) -> None:
+        """Do nothing."""
+
     def send_eof(self) -> None:
         """Do nothing."""
 

@@ -12,7 +12,7 @@ from reactorhost.api.connection import Connection, as_bytes
 from reactorhost.system.scope import host_of
 from reactorhost.worker.context import ServiceContext
 from reactorhost.worker.hooks import task_calls
-from reactorhost.worker.hooks.timers import PluginTimer, PluginTimers
+from reactorhost.worker.hooks.timers import PluginTimer, PluginTimers, checked_seconds
 from reactorhost.worker.udp import pktinfo
 from reactorhost.worker.udp.no_stream import NoStream
 from reactorhost.worker.udp.pktinfo import AncillaryData
@@ -147,6 +147,10 @@ class DatagramTransport(NoStream):
 
     def resume(self) -> None:
         """Do nothing."""
+
+    def throttle(self, seconds: float) -> None:
+        """Do nothing: what comes from an address has no order that could be kept."""
+        checked_seconds(seconds)
 
     @property
     def is_open(self) -> bool:

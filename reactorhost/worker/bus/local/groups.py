@@ -177,11 +177,13 @@ class Groups:
             self._interest.add(GROUP + group)
         found.members[transport] = None
         self._counters.bus_members += 1
+        transport.context.counters.bus_members += 1
 
     def _remove(self, group: str, transport: StreamTransport) -> None:
         members = self._groups[group].members
         del members[transport]
         self._counters.bus_members -= 1
+        transport.context.counters.bus_members -= 1
         self._presence.set_info(group, transport.connection.id, None)
         if not members:
             del self._groups[group]

@@ -12,6 +12,9 @@ plugins do not wait for that.
     IDLE -> READING each known worker, one at a time -> READY, and reading again those that were late
     READY: all that were known were read and the introductions are complete, or START_SECONDS have passed.
 
+A worker that ends pushes what it keeps to those that have begun later and have not read it to its end: it may have been
+the only one, and a new worker that is ready lets it end at once.
+
 Requests and pages are messages for the connection `THE_WORKER`, so they keep the order of the stream.
 """
 
@@ -31,6 +34,8 @@ from reactorhost.worker.bus.contract import THE_WORKER, Outbound
 PAGE_BYTES = 256 * 1024
 PAGE_SECONDS = 1.0
 """How long a page is waited for."""
+_PUSHED = 0
+"""The number of the transfer of pages that were not requested; others are numbered from 1."""
 START_SECONDS = 3.0
 """How long the whole may take before requests of plugins are answered with what is there."""
 
@@ -83,6 +88,10 @@ class HistoryTransfer:
         self._transfers = 0
         # By the worker that reads: the number of its transfer, and the parts that are left.
         self._read_by: dict[Origin, tuple[int, Iterator[Part]]] = {}
+        # Those that have got the last page.
+        self._have_read: set[Origin] = set()
+        # By the worker that pushes: the parts of the last key, of which more may follow.
+        self._pushed: dict[Origin, list[Part]] = {}
 
     # Reading others.
 
@@ -111,6 +120,8 @@ class HistoryTransfer:
         """Forget a worker that has ended or is silent."""
         self._known.discard(origin)
         self._read_by.pop(origin, None)
+        self._pushed.pop(origin, None)
+        self._have_read.discard(origin)
         self._were_late.discard(origin)
         for waiting in (self._unread, self._late):
             if origin in waiting:
@@ -182,31 +193,44 @@ class HistoryTransfer:
             return
         if isinstance(message, PageRequest):
             self._answer(sender, message)
+        elif message.transfer == _PUSHED:
+            self._add_pushed(sender, message)
         elif self._reading is not None and (sender, message.transfer) == (self._reading.origin, self._reading.number):
             self._add(self._reading, message)
 
     def _add(self, reading: _Reading, page: Page) -> None:
-        for part in page.parts:
-            if reading.parts and reading.parts[0].key != part.key:
-                self._merge(reading)
-            reading.parts.append(part)
+        self._collect(reading.parts, page)
         reading.timer.cancel()
         if not page.last:
             reading.timer = self._reactor.call_later(PAGE_SECONDS, self._missed_page)
             if self._request(reading, begins=False):
                 return
-        self._merge(reading)
+        self._merge(reading.parts)
         if page.last and page.complete and not reading.own:
             self._has_all = True
         self._end_reading()
         self._continue()
 
-    def _merge(self, reading: _Reading) -> None:
-        if reading.parts:
-            first = reading.parts[0]
-            entries = [entry for part in reading.parts for entry in part.entries]
+    def _add_pushed(self, sender: Origin, page: Page) -> None:
+        parts = self._pushed.setdefault(sender, [])
+        self._collect(parts, page)
+        if page.last:
+            self._merge(parts)
+            del self._pushed[sender]
+
+    def _collect(self, parts: list[Part], page: Page) -> None:
+        """Append the parts of a page, and merge those of each key that is complete."""
+        for part in page.parts:
+            if parts and parts[0].key != part.key:
+                self._merge(parts)
+            parts.append(part)
+
+    def _merge(self, parts: list[Part]) -> None:
+        if parts:
+            first = parts[0]
+            entries = [entry for part in parts for entry in part.entries]
             self._histories.merge(Part(first.key, first.last_at, entries), self._reactor.clock())
-            reading.parts = []
+            parts.clear()
 
     # Being read.
 
@@ -220,8 +244,20 @@ class HistoryTransfer:
         found, last = self._next_parts(parts)
         if last:
             del self._read_by[reader]
+            self._have_read.add(reader)
         page = Page(self._origin.id, request.transfer, last, self.state is TransferState.READY, found)
         self.outbound.to_connection(reader, THE_WORKER, encoded_page(page))
+
+    def leave(self) -> None:
+        """Push what is kept to the workers that have begun later and have not read it, because this one ends."""
+        if self.outbound is not None and self.state is not TransferState.IDLE:
+            self.outbound.push(self._pages(), self._have_read)
+
+    def _pages(self) -> Iterator[bytes]:
+        parts, last = self._histories.parts(None, PAGE_BYTES), False
+        while not last:
+            found, last = self._next_parts(parts)
+            yield encoded_page(Page(self._origin.id, _PUSHED, last, self.state is TransferState.READY, found))
 
     def _next_parts(self, parts: Iterator[Part]) -> tuple[list[Part], bool]:
         """Return the parts of a page, and whether they are the last."""

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import enum
 import socket
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
 
 from reactorhost.bus import frames
@@ -31,7 +31,7 @@ from reactorhost.ipc.counters import Counters
 from reactorhost.logs import EventLog
 from reactorhost.reactor import Reactor, TimerHandle
 from reactorhost.system.fork import ForkRegistry
-from reactorhost.worker.bus.contract import HEARTBEATS_A_PERIOD, Inbound, Repeats
+from reactorhost.worker.bus.contract import HEARTBEATS_A_PERIOD, THE_WORKER, Inbound, Repeats
 from reactorhost.worker.bus.drops import Drops
 from reactorhost.worker.bus.latest_origins import LatestOrigins
 from reactorhost.worker.bus.peers.early import EarlyMessages
@@ -112,6 +112,8 @@ class Peers:
         self._unknown: set[Peer] = set()
         # Introduced after messages for them were lost.
         self._late: set[Peer] = set()
+        # Introduced when all were known.
+        self._newer: set[Peer] = set()
 
     # Outbound.
 
@@ -162,6 +164,17 @@ class Peers:
         """Return the PRESENCE of every peer that is not silent."""
         return [(origin, peer.members) for origin, peer in self._by_origin.items() if not peer.silent]
 
+    def push(self, messages: Iterable[bytes], unless: Container[Origin]) -> None:
+        """See `Outbound`. A peer whose HELLO has not arrived yet has asked for nothing: it is one of them."""
+        newer = [peer for peer in self._newer if peer.origin is None or peer.origin not in unless]
+        if not newer:
+            return
+        for message in messages:
+            frame = frames.to_connection(THE_WORKER, message)
+            for peer in newer:
+                if not peer.outgoing.to_connection(frame):
+                    self._dropped(peer)
+
     def stop(self) -> None:
         """Write what waits, for a second at most, and close the links."""
         deadline = self._reactor.clock() + _STOP_SECONDS
@@ -195,7 +208,9 @@ class Peers:
         self._routes.add_peer(peer)
         if late:
             self._late.add(peer)
-        if self._state is not PeersState.COMPLETE:
+        if self._state is PeersState.COMPLETE:
+            self._newer.add(peer)
+        else:
             self._unknown.add(peer)
         if self._state is PeersState.INTRODUCING:
             self._early.queue_messages(outgoing)
@@ -259,6 +274,7 @@ class Peers:
         del self._peers[peer]
         self._routes.remove_peer(peer)
         self._late.discard(peer)
+        self._newer.discard(peer)
         if peer.origin is not None:
             del self._by_origin[peer.origin]
             self._ended.add(peer.origin)

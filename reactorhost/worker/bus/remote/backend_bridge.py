@@ -16,7 +16,7 @@ After a connection that was lost, everything may be missing: see `Recovery`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 
 from reactorhost.bus import frames
 from reactorhost.bus.backend import Backend, BackendState
@@ -146,6 +146,9 @@ class BackendBridge:
     def presence(self) -> Iterable[tuple[Origin, Mapping[str, bytes]]]:
         """Return the PRESENCE of every worker of another host."""
         return self._remote.presence()
+
+    def push(self, messages: Iterable[bytes], unless: Container[Origin]) -> None:
+        """Do nothing: other hosts have a history of their own, or that of the backend."""
 
     def report_ended(self, worker: Origin, in_order: bool) -> bool:
         """Notify the other hosts that another worker of this one has ended; returns False if that was not sent."""

@@ -1,0 +1,30 @@
+"""What an event of the log and its repeats have in common: they are one entry of the status, and one row of a view."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+REPEAT_SECONDS = 600.0
+"""A later repeat is an entry of its own: the restart of today is not the restart of last week."""
+
+Identity = tuple[object, ...]
+
+# Fields that differ from repeat to repeat; so does every float, which is a measure.
+_VARYING = frozenset(
+    {
+        *("master", "worker", "slot", "pid", "for_slot", "peer", "connection", "connections"),
+        *("seconds", "count", "suppressed", "restarts", "rss_peak_bytes", "value", "used"),
+    }
+)
+_NAMED_WORKER = re.compile(r"worker \d+ \(pid \d+\)")
+
+
+def identity_of(level: str, event: str, fields: Mapping[str, object]) -> Identity:
+    """Return the identity of an event."""
+    same = {key: value for key, value in fields.items() if key not in _VARYING and not isinstance(value, float)}
+    error = same.get("error")
+    if isinstance(error, str):
+        # At one line of code the kind of the exception counts: its text often names a client.
+        same["error"] = error.partition(":")[0] if "where" in same else _NAMED_WORKER.sub("worker", error)
+    return level, event, *sorted(same.items(), key=lambda item: item[0])
