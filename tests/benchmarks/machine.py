@@ -7,6 +7,7 @@ import platform
 import re
 import shutil
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -31,14 +32,23 @@ def machine(places: Places) -> dict[str, Any]:
 
 def versions() -> dict[str, str | None]:
     """Return the versions of the compared programs."""
+    cc = compiler()
+    return {
+        **package_versions(_PACKAGES),
+        "cc": cc and first_line(cc, "--version"),
+        "php": first_line("php", "--version"),
+    }
+
+
+def package_versions(names: Iterable[str]) -> dict[str, str | None]:
+    """Return the versions of Python and of distributions; None for one that is not installed."""
     found: dict[str, str | None] = {"python": platform.python_version()}
-    for name in _PACKAGES:
+    for name in names:
         try:
             found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             found[name] = None
-    cc = compiler()
-    return {**found, "cc": cc and first_line(cc, "--version"), "php": first_line("php", "--version")}
+    return found
 
 
 def revision(place: Path) -> str | None:

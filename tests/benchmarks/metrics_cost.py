@@ -24,6 +24,7 @@ from measured_host import MeasuredHost
 from reactorhost.histogram import BUCKETS
 from reactorhost.ipc.counters import Counters, Timings
 from reactorhost.ipc.scoreboard import Scoreboard
+from reactorhost.master.listen.slot_socket import Queue
 from reactorhost.master.metrics.exposition import exposition
 from reactorhost.master.workers.exit_report import Sample
 from reactorhost.testing import LiveHost
@@ -41,7 +42,7 @@ def scrape_milliseconds(workers: int) -> dict[str, float]:
     for pid, page in pages.items():
         board.write(page, Counters(pid, host.now, host.now, messages=chance.randrange(10**9), connections=77))
         receive = [chance.randrange(10**4) for _ in range(BUCKETS)]
-        board.write_timings(page, [Timings(10, 10**9, 0, 10**9, receive)] * (1 + len(PLUGINS)))
+        board.write_timings(page, [Timings(10, 10**9, 0, 10**9, 0, receive)] * (1 + len(PLUGINS)))
 
     def samples(now: float) -> dict[int, Sample]:
         return {
@@ -50,10 +51,8 @@ def scrape_milliseconds(workers: int) -> dict[str, float]:
         }
 
     host.pool.samples = samples
-    host.listening = [
-        {"service": "chat", "address": "tcp://127.0.0.1:9000", "slot": slot, "depth": 0, "limit": 4096, "dropped": 0}
-        for slot in range(workers)
-    ]
+    queues = (Queue(slot, depth=0, limit=4096, dropped=0) for slot in range(workers))
+    host.listening = [("chat", "tcp://127.0.0.1:9000", queue) for queue in queues]
     found: dict[str, float] = {}
     times = max(5, 500 // workers)
     began = time.process_time()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import signal
 import socket
@@ -53,7 +54,7 @@ def program(name: str, *arguments: str | Path) -> contextlib.AbstractContextMana
 @contextlib.contextmanager
 def given_port(command: Sequence[str | Path], port: int, environment: dict[str, str]) -> Iterator[Server]:
     """Run a server with a given port, and wait until it answers there."""
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment) as process:
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment, start_new_session=True) as process:
         try:
             _wait_for(port, process)
             yield Server(port, process.pid)
@@ -61,7 +62,9 @@ def given_port(command: Sequence[str | Path], port: int, environment: dict[str, 
             process.send_signal(signal.SIGINT)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(_STOP_SECONDS)
-            process.kill()
+            # Workers too: gunicorn's sometimes hang at their end, and outlive their master.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 def free_port() -> int:

@@ -40,7 +40,6 @@ TITLES = {
     "web_delivery": "WebSocket: CPU of all processes per delivery of a message to all",
     "web_deliveries": "WebSocket: deliveries a second of messages to all",
     "web_idle": "web: memory (PSS) per idle persistent connection",
-    "web_lost": "web: requests lost while the workers are replaced",
     "tls_handshake": "TLS: server CPU per handshake",
     "tls_handshake_rate": "TLS: handshakes",
     "tls_echo": "TLS: server CPU per 64-byte echo",

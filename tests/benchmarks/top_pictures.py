@@ -1,154 +1,187 @@
-"""The picture of the live view, from a frame of a real host under load: `top_pictures.py DIRECTORY`.
+"""The pictures of the live view, from the real program on real hosts: `top_pictures.py DIRECTORY`.
 
-The host has eight slots. While it serves, one worker drains after it was recycled, and the worker of another slot
-crashes and cannot start again, so that it is in back-off. Frames are drawn by the program's own code and exported by
-rich.
+Most show the host of `top_rig.py`, well and on its bad day; the heat map shows a host of 64 workers. The program runs
+on a pseudo-terminal. What it writes is drawn by rich, once for a light and once for a dark page.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import math
+import fcntl
 import os
-import random
+import pty
 import re
+import select
 import signal
-import socket
+import struct
+import sys
 import tempfile
+import termios
 import time
-from collections.abc import Iterator
-from multiprocessing import get_context
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.console import Console
+from rich.terminal_theme import TerminalTheme
+from rich.text import Text
 
-from reactorhost.dashboard.live.frame import render
-from reactorhost.dashboard.model.snapshot import Snapshot, following
-from reactorhost.dashboard.model.source import HostSource
-from reactorhost.dashboard.model.view import View
-from reactorhost.dashboard.text.line import Size, as_text
 from reactorhost.testing import LiveHost
+from top_rig import Rig, loaded
 
-SIZE = Size(120, 40)
-LOADERS = 2
-CLIENTS = 150
-
-# An echo with a worker that can be prevented from starting, and occasional failures.
-PLUGIN = """
-import os
+PROGRAM = str(Path(sys.executable).with_name("reactorhost"))
+ECHO = """
 from reactorhost import hookimpl
 
 @hookimpl
-def worker_start(worker):
-    if worker.slot == 6 and os.path.exists({cause!r}):
-        os._exit(3)
-
-@hookimpl
 def receive(connection, data):
-    if data == b"fail":
-        raise ValueError("no such room: lobby")
     connection.send(data)
 """
 
 # The fonts that rich names would be downloaded; a viewer has its own monospace font.
 FORMAT = re.sub(r"@font-face \{\{.*?\}\}\s*", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
+# Colours of terminals that people use, on which the view has to be legible.
+DARK = TerminalTheme(
+    (24, 26, 31),
+    (197, 200, 198),
+    [(75, 78, 85), (204, 85, 90), (152, 168, 75), (208, 179, 68), (96, 138, 177), (152, 114, 159), (104, 160, 179),
+     (197, 200, 198), (154, 155, 153)],
+)  # fmt: skip
+LIGHT = TerminalTheme(
+    (255, 255, 255),
+    (36, 41, 47),
+    [(36, 41, 47), (207, 34, 46), (17, 99, 41), (154, 103, 0), (9, 105, 218), (130, 80, 223), (27, 124, 131),
+     (110, 119, 129), (87, 96, 106)],
+)  # fmt: skip
+LINE = re.compile(rb"\x1b\[(\d+);1H\x1b\[K")
 
 
-def load(address: tuple[str, int], seconds: float, seed: int) -> None:
-    """Send messages in waves, and replace a client occasionally or when its worker crashed."""
-    chance = random.Random(seed)
-    clients = [socket.create_connection(address) for _ in range(CLIENTS)]
-    ends = time.monotonic() + seconds
-    while time.monotonic() < ends:
-        for at in chance.sample(range(CLIENTS), 50):
-            if not echoes(clients[at], b"x" * chance.randint(30, 1500)):
-                clients[at] = socket.create_connection(address)
-        if chance.random() < 0.2:
-            clients.pop(0).close()
-            clients.append(socket.create_connection(address))
-        time.sleep(0.012 * max(0.0, 1.1 + math.sin(time.monotonic() / 9) + 0.3 * math.sin(time.monotonic() / 2)))
+class Program:
+    """`reactorhost top` on a pseudo-terminal, and the lines that it has drawn.
 
+    It writes each line anew where it changes, so the newest text of each row is what the screen shows.
+    """
 
-def echoes(client: socket.socket, data: bytes) -> bool:
-    """Return whether a message is echoed."""
-    try:
-        client.sendall(data)
-        return bool(client.recv(65536))
-    except OSError:
-        return False
+    def __init__(self, run_dir: Path, columns: int, rows: int, *options: str) -> None:
+        self._size = columns, rows
+        self._rows: dict[int, bytes] = {}
+        self._unread = b""
+        self._pid, self._terminal = pty.fork()
+        if self._pid == 0:
+            # 24-bit colours would not follow the theme of the picture.
+            environment = {**os.environ, "TERM": "xterm", "LC_ALL": "C.UTF-8"}
+            environment.pop("COLORTERM", None)
+            os.execve(PROGRAM, [PROGRAM, "top", "--run-dir", str(run_dir), *options], environment)
+        fcntl.ioctl(self._terminal, termios.TIOCSWINSZ, struct.pack("4H", rows, columns, 0, 0))
+
+    def press(self, keys: str, seconds: float = 2.5) -> None:
+        """Type keys, and read what is drawn for a time."""
+        os.write(self._terminal, keys.encode())
+        self.watch(seconds)
+
+    def watch(self, seconds: float) -> None:
+        """Read what is drawn for a time."""
+        ends = time.monotonic() + seconds
+        while (left := ends - time.monotonic()) > 0:
+            if select.select([self._terminal], (), (), left)[0]:
+                self._unread += os.read(self._terminal, 65536)
+        drawn = list(LINE.finditer(self._unread))
+        for line, following in zip(drawn, [*drawn[1:], None], strict=True):
+            end = len(self._unread) if following is None else following.start()
+            self._rows[int(line[1])] = self._unread[line.end() : end]
+        if drawn:
+            # The last line may not have arrived whole.
+            self._unread = self._unread[drawn[-1].start() :]
+
+    def lines(self) -> list[Text]:
+        """Return the lines of the screen, from the top."""
+        return [Text.from_ansi(self._rows.get(row, b"").decode()) for row in range(1, self._size[1] + 1)]
+
+    def export(self, path: Path) -> None:
+        """Write the screen as two pictures, whose names end in `-light` and `-dark`."""
+        for name, theme in (("light", LIGHT), ("dark", DARK)):
+            with Path(os.devnull).open("w") as nowhere:
+                console = Console(
+                    width=self._size[0], record=True, file=nowhere, force_terminal=True, color_system="standard"
+                )
+                for line in self.lines():
+                    console.print(line, no_wrap=True, crop=False)
+                picture = console.export_svg(
+                    title="reactorhost top", code_format=FORMAT, theme=theme, unique_id=f"{path.name}-{name}"
+                )
+            path.with_name(f"{path.name}-{name}.svg").write_text(picture)
+
+    def end(self) -> None:
+        """Quit the program."""
+        os.kill(self._pid, signal.SIGTERM)
+        os.close(self._terminal)
+        os.waitpid(self._pid, 0)
 
 
 @contextlib.contextmanager
-def loaded(address: tuple[str, int], seconds: float) -> Iterator[None]:
-    """Keep a load on an address while the context lasts."""
-    context = get_context("fork")
-    processes = [context.Process(target=load, args=(address, seconds, seed)) for seed in range(LOADERS)]
-    for process in processes:
-        process.start()
+def program(run_dir: Path, columns: int, rows: int, *options: str) -> Iterator[Program]:
+    """Run the program while the context lasts."""
+    running = Program(run_dir, columns, rows, *options)
     try:
-        yield
+        running.watch(3.0)
+        yield running
     finally:
-        for process in processes:
-            process.kill()
-            process.join()
+        running.end()
 
 
-def watched(host: LiveHost, seconds: float) -> Snapshot:
-    """Watch a host for a time, as the program does, and return the last snapshot."""
-    source = HostSource(host.run_dir / "control.sock", 1.0, time.monotonic())
-    snapshot, ends = None, time.monotonic() + seconds
-    try:
-        while snapshot is None or time.monotonic() < ends:
-            for document in source.advance(time.monotonic()):
-                snapshot = following(snapshot, document)
-            time.sleep(0.05)
-    finally:
-        source.close()
-    return snapshot
+def take_pages(run_dir: Path, directory: Path) -> None:
+    """Take a picture of every page of a host on its bad day."""
+    pages: Sequence[tuple[str, str]] = (
+        ("top-workers", "1"),
+        ("top-services", "2"),
+        ("top-clients", "3"),
+        ("top-plugins", "4"),
+        ("top-log", "5"),
+    )
+    with program(run_dir, 120, 32) as running:
+        for name, key in pages:
+            running.press(key, 4.0)
+            running.export(directory / name)
 
 
-def trouble(host: LiveHost, cause: Path) -> None:
-    """Make a worker drain, another slot enter back-off, and a hook raise an exception."""
-    with host.connect() as client:
-        client.sendall(b"fail")
-        client.recv(1)
-    draining = host.workers()[2]["pid"]
-    host.ask("recycle", pid=draining)
-    cause.touch()
-    os.kill(host.workers()[6]["pid"], signal.SIGSEGV)
-    host.until(lambda status: (status["slots"][6]["retry_seconds"] or 0) > 3)
-
-
-def export(snapshot: Snapshot, size: Size, path: Path) -> None:
-    """Write one frame as a picture."""
-    worker = snapshot.body["workers"][3]
-    view = View(selected=worker["pid"] if size.rows >= 40 else None)
-    with Path(os.devnull).open("w") as nowhere:
-        console = Console(width=size.columns, record=True, file=nowhere, force_terminal=True, color_system="standard")
-        for line in render(snapshot, view, size):
-            console.print(as_text(line), no_wrap=True, crop=False)
-        picture = console.export_svg(title="reactorhost top", code_format=FORMAT, unique_id=f"top{size.columns}")
-    path.write_text(picture)
+def take_heat_map(place: Path, directory: Path) -> None:
+    """Take a picture of the workers of a large host."""
+    plugin = place / "chat.py"
+    plugin.write_text(ECHO)
+    with LiveHost(place / "large", "--plugin", str(plugin), "--workers", "64", "--name", "chat") as host:
+        clients = [host.connect() for _ in range(400)]
+        ends = time.monotonic() + 6.0
+        with program(host.run_dir, 120, 24) as running:
+            while time.monotonic() < ends:
+                for client in clients[: len(clients) // 3]:
+                    client.sendall(b"x" * 200)
+                running.watch(0.05)
+            running.press("mm", 1.5)
+            running.export(directory / "top-heat-map")
+        for client in clients:
+            client.close()
 
 
 def main() -> None:
-    """Start a host, load it, cause failures, and write the picture."""
+    """Start the hosts, and write the pictures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("directory", type=Path)
     parser.add_argument("--seconds", type=float, default=150.0, help="how long the load lasts before the pictures")
     arguments = parser.parse_args()
     arguments.directory.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as place:
-        cause, plugin = Path(place, "cause"), Path(place, "chat.py")
-        plugin.write_text(PLUGIN.format(cause=str(cause)))
-        options = ["--plugin", str(plugin), "--workers", "8", "--name", "chat"]
-        with LiveHost(Path(place, "host"), *options) as host, loaded(host.address(), arguments.seconds + 120):
-            watched(host, arguments.seconds)
-            trouble(host, cause)
-            snapshot = watched(host, 2.5)
-            export(snapshot, SIZE, arguments.directory / f"top-{SIZE.columns}x{SIZE.rows}.svg")
+        take_heat_map(Path(place), arguments.directory)
+        rig = Rig(Path(place), PROGRAM)
+        rig.start()
+        try:
+            with loaded(rig):
+                time.sleep(arguments.seconds)
+                rig.make_trouble()
+                time.sleep(8.0)
+                take_pages(rig.run_dir, arguments.directory)
+        finally:
+            rig.end()
 
 
 if __name__ == "__main__":

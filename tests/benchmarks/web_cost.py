@@ -7,7 +7,6 @@ Processor time is that of all processes of a server. Access logs are off.
     latency      bare ASGI and bare WSGI at half of a server's own largest rate
     websocket    messages of 64 bytes: echoed on 32 connections, and sent to 32 members
     idle         memory (PSS) of an idle persistent connection
-    reloads      requests that fail while the workers are replaced again and again
 """
 
 from __future__ import annotations
@@ -27,7 +26,6 @@ from option_types import several
 from peer_catalog import Peer
 from process_tree import pss_kib
 from processors import places
-from reload_losses import Losses, lost_in_reloads
 from results import Figure, Rounds, write_figures
 from room_clients import allow_many_files
 from servers import Server, ServerError
@@ -69,7 +67,6 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--warm-up", type=float, default=0.5, help="seconds before each measurement")
     parser.add_argument("--clients", type=int, default=32)
     parser.add_argument("--idle", type=int, default=1000, help="idle persistent connections")
-    parser.add_argument("--reloads", type=int, default=20)
     parser.add_argument("--apps", help=f"of {', '.join(TARGETS)}; separated by commas")
     parser.add_argument("--servers", help=f"of {', '.join(web_servers())}; separated by commas")
     parser.add_argument("--figures", type=several(FIGURES), default=list(FIGURES), help=f"of {', '.join(FIGURES)}")
@@ -153,24 +150,6 @@ class Measurement:
             Figure("web_idle", "KiB", {"idle": options.idle}, "lower", {name: [kib] for name, kib in found.items()})
         ]
 
-    def reloads(self) -> list[Figure]:
-        """Count requests that fail in reloads, on new connections and on persistent ones."""
-
-        def measure(name: str, server: Server) -> Losses:
-            signal = self.servers[name].reload
-            if signal is None:
-                raise ServerError("it cannot reload")
-            return lost_in_reloads(server, signal, self.options.reloads)
-
-        found = self.alone("asgi", 2, measure)
-        figures = []
-        for connections in ("new", "persistent"):
-            case: dict[str, object] = {"reloads": self.options.reloads, "connections": connections}
-            rounds: Rounds = {name: [float(losses.lost[connections])] for name, losses in found.items()}
-            offered: Rounds = {name: [float(losses.requests)] for name, losses in found.items()}
-            figures.append(Figure("web_lost", "requests", case, "lower", rounds, offered=offered))
-        return figures
-
     # What the figures share.
 
     def closed_requests(self, _name: str, server: Server) -> Work:
@@ -250,7 +229,7 @@ def _starts(bench: Bench, name: str) -> bool:
 
 
 FIGURES: dict[str, Callable[[Measurement], list[Figure]]] = {
-    name: getattr(Measurement, name) for name in ("requests", "latency", "websocket", "idle", "reloads")
+    name: getattr(Measurement, name) for name in ("requests", "latency", "websocket", "idle")
 }
 
 

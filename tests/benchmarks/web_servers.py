@@ -22,7 +22,10 @@ TARGETS = {
     "flask": "flask_app:app",
     "websocket": "web_apps:asgi",
 }
-WSGI = ("wsgi", "flask")
+# They answer with the process that serves.
+PID_TARGETS = {"pid-asgi": "pid_apps:asgi", "pid-wsgi": "pid_apps:wsgi"}
+WSGI = ("wsgi", "flask", "pid-wsgi")
+_ALL_TARGETS = {**TARGETS, **PID_TARGETS}
 THREADS = "4"
 
 Command = Callable[[str, int, int], Sequence[str]]
@@ -52,13 +55,14 @@ class WebServer:
 
 def web_servers() -> Mapping[str, WebServer]:
     """Return all servers by name."""
-    of_asgi = ("asgi", "starlette", "websocket")
+    of_asgi = ("asgi", "starlette", "websocket", "pid-asgi")
     return {
-        "reactorhost": WebServer(asgi_host, tuple(TARGETS), _package("reactorhost_asgi"), signal.SIGUSR1),
+        "reactorhost": WebServer(asgi_host, tuple(_ALL_TARGETS), _package("reactorhost_asgi"), signal.SIGUSR1),
         "reactorhost-framing": WebServer(framing_host, ("websocket",), _package("reactorhost_websocket")),
         "uvicorn": WebServer(_started(_uvicorn), of_asgi, _package("uvicorn")),
-        "granian": WebServer(_started(_granian), tuple(TARGETS), _package("granian")),
+        "granian": WebServer(_started(_granian), tuple(_ALL_TARGETS), _package("granian")),
         "gunicorn-gthread": WebServer(_started(_gthread), WSGI, _package("gunicorn")),
+        "gunicorn-reuse-port": WebServer(_started(_gthread_reuse_port), ("pid-wsgi",), _package("gunicorn")),
         "gunicorn-asgi": WebServer(_started(_gunicorn_asgi), of_asgi, _package("gunicorn.asgi")),
         "hypercorn": WebServer(_started(_hypercorn), of_asgi, _package("hypercorn"), reload=None),
     }
@@ -67,7 +71,7 @@ def web_servers() -> Mapping[str, WebServer]:
 def asgi_host(app: str, workers: int, folder: Path) -> contextlib.AbstractContextManager[Server]:
     """Run an installed host with the plugin `asgi`."""
     values = {
-        "app": TARGETS[app],
+        "app": _ALL_TARGETS[app],
         "app_dir": str(APPS),
         "interface": "wsgi" if app in WSGI else "asgi3",
         "access_log": "off",
@@ -100,20 +104,34 @@ def _uvicorn(app: str, port: int, workers: int) -> Sequence[str]:
     # With one worker it serves in its only process, which is what it is measured at.
     many = ["--workers", str(workers)] if workers > 1 else []
     chosen = ["--loop", "uvloop", "--http", "httptools", "--ws", "websockets-sansio", "--timeout-keep-alive", "60"]
-    return ["uvicorn", TARGETS[app], "--port", str(port), *many, *chosen, "--no-access-log", "--log-level", "error"]
+    return [
+        "uvicorn",
+        _ALL_TARGETS[app],
+        "--port",
+        str(port),
+        *many,
+        *chosen,
+        "--no-access-log",
+        "--log-level",
+        "error",
+    ]
 
 
 def _granian(app: str, port: int, workers: int) -> Sequence[str]:
     how = ["--interface", "wsgi", "--blocking-threads", THREADS] if app in WSGI else ["--interface", "asgi"]
-    return ["granian", TARGETS[app], "--port", str(port), "--workers", str(workers), *how]
+    return ["granian", _ALL_TARGETS[app], "--port", str(port), "--workers", str(workers), *how]
 
 
 def _gthread(app: str, port: int, workers: int) -> Sequence[str]:
-    return [*_gunicorn(port, workers), "--worker-class", "gthread", "--threads", THREADS, TARGETS[app]]
+    return [*_gunicorn(port, workers), "--worker-class", "gthread", "--threads", THREADS, _ALL_TARGETS[app]]
+
+
+def _gthread_reuse_port(app: str, port: int, workers: int) -> Sequence[str]:
+    return [*_gthread(app, port, workers), "--reuse-port"]
 
 
 def _gunicorn_asgi(app: str, port: int, workers: int) -> Sequence[str]:
-    return [*_gunicorn(port, workers), "--worker-class", "asgi", "--asgi-loop", "uvloop", TARGETS[app]]
+    return [*_gunicorn(port, workers), "--worker-class", "asgi", "--asgi-loop", "uvloop", _ALL_TARGETS[app]]
 
 
 def _gunicorn(port: int, workers: int) -> Sequence[str]:
@@ -123,7 +141,7 @@ def _gunicorn(port: int, workers: int) -> Sequence[str]:
 
 def _hypercorn(app: str, port: int, workers: int) -> Sequence[str]:
     place = ["--bind", f"127.0.0.1:{port}", "--workers", str(workers)]
-    return ["hypercorn", TARGETS[app], *place, "--worker-class", "uvloop", "--log-level", "error"]
+    return ["hypercorn", _ALL_TARGETS[app], *place, "--worker-class", "uvloop", "--log-level", "error"]
 
 
 def _package(name: str) -> str | None:

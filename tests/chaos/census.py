@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections import Counter
 from collections.abc import Iterator
@@ -10,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kernel import accepted_ports, resident_bytes, tcp_sockets
+from kernel import accepted_ports, open_files, resident_bytes, tcp_sockets
 from reactorhost.testing import LiveHost
 from started import TOKEN, children, running
 
@@ -28,12 +27,9 @@ class Footprint:
 
 def footprint(pid: int) -> Footprint:
     """Return what a process holds now."""
-    kinds: Counter[str] = Counter()
-    for name in os.listdir(f"/proc/{pid}/fd"):
-        # One that was open a moment ago, such as that of a request.
-        with contextlib.suppress(FileNotFoundError):
-            target = os.readlink(f"/proc/{pid}/fd/{name}")
-            kinds["file" if target.startswith("/") else target.partition(":")[0]] += 1
+    kinds = Counter(
+        "file" if target.startswith("/") else target.partition(":")[0] for target in open_files(pid).values()
+    )
     return Footprint(kinds, len(os.listdir(f"/proc/{pid}/task")), resident_bytes(pid))
 
 
@@ -110,9 +106,9 @@ def _listener_contradictions(document: dict[str, Any]) -> Iterator[str]:
     slots = len(document["slots"])
     for port in _ports(document):
         listeners = sum(sock.port == port for sock in tcp_sockets(listening=True))
-        rows = sum(row["address"].endswith(f":{port}") for row in document["listeners"])
-        if not listeners == rows == slots:
-            yield f"port {port}: {listeners} listeners, {rows} in the status, {slots} slots"
+        listed = sum(row["sockets"] for row in document["listeners"] if row["address"].endswith(f":{port}"))
+        if not listeners == listed == slots:
+            yield f"port {port}: {listeners} listeners, {listed} in the status, {slots} slots"
 
 
 def _ports(document: dict[str, Any]) -> Iterator[int]:

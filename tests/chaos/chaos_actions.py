@@ -58,6 +58,7 @@ class Actions:
         self.causes = Causes()
         self.touched: set[int] = set()
         self.frozen: set[int] = set()
+        self._may_execute = False
         self.requests = Requests(host)
         self._host = host
         self._folder = folder
@@ -94,6 +95,7 @@ class Actions:
         self.causes = Causes()
         self.touched.clear()
         self.frozen.clear()
+        self._may_execute = False
 
     def unfinished(self) -> list[str]:
         """Return what has not ended: requests by name and age, and clients."""
@@ -120,6 +122,7 @@ class Actions:
     def _usr2(self, step: Step) -> str:
         # Its check fails while a plugin is broken or descriptors are scarce.
         self._expect(_UPGRADE_EVENTS)
+        self._may_execute = True
         return self._signal_master(signal.SIGUSR2)
 
     def _ttin(self, step: Step) -> str:
@@ -268,6 +271,10 @@ class Actions:
         pid = self._host.pid if step.draws[0] < 0.2 else self._processes.worker(step)
         if pid is None:
             return "no worker"
+        if pid == self._host.pid and self._may_execute:
+            # The upgrade has looked for free descriptors: a limit from outside between that and the first import of the
+            # next program ends the host.
+            return "the master may execute another program"
         more, seconds = step.number(1, 0, 8), step.seconds(2, 0.3, 3.0)
         if pid == self._host.pid:
             self._expect(_SCARCE_EVENTS)

@@ -17,6 +17,8 @@ import pytest
 
 import started
 from daemons import Daemon
+from plugin_files import plugin_file
+from reactorhost.testing import _HOSTS as HOSTS
 from reactorhost.testing import LiveHost
 
 _END_SECONDS = 20.0
@@ -50,6 +52,16 @@ def write_plugin(tmp_path: Path) -> Callable[..., str]:
 
 
 @pytest.fixture
+def host_with(live_host: Callable[..., LiveHost], tmp_path: Path) -> Callable[..., LiveHost]:
+    """Start a host of one worker with a plugin made of pieces of source."""
+
+    def start(*sources: str, settings: tuple[str, ...] = ()) -> LiveHost:
+        return live_host("--plugin", plugin_file(tmp_path, "asked", *sources), "--workers", "1", *settings)
+
+    return start
+
+
+@pytest.fixture
 def daemon(tmp_path: Path) -> Iterator[Callable[..., Daemon]]:
     """Return a function that starts a daemon, as `daemon("--plugin", "echo", ...)`; daemons end with the test."""
     daemons: list[Daemon] = []
@@ -63,6 +75,27 @@ def daemon(tmp_path: Path) -> Iterator[Callable[..., Daemon]]:
     yield start
     for host in daemons:
         host.end()
+
+
+@pytest.fixture(scope="module")
+def _host_of_module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveHost]:
+    host = LiveHost(tmp_path_factory.mktemp("echo_host"), "--plugin", "echo", "--workers", "1")
+    with host:
+        yield host
+    problems = [*_files_of(host), *_unexpected_in_log(host, [])]
+    assert not problems, "\n".join(problems)
+
+
+@pytest.fixture
+def echo_host(_host_of_module: LiveHost, request: pytest.FixtureRequest) -> Iterator[LiveHost]:
+    """Return a host of one worker with the plugin `echo`, for the tests of a module that leave it as they found it."""
+    host = _host_of_module
+    # The report of a test that fails has its log.
+    request.node.stash[HOSTS] = [host]
+    yield host
+    # A client whose end the host has not noticed yet would be one of the next test.
+    status = host.until(lambda status: not status["totals"]["connections"], "the end of every client")
+    assert (status["generation"], [slot["restarts"] for slot in status["slots"]]) == (1, [0]), host.log()
 
 
 @pytest.fixture(autouse=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from compiler import compiler
+from programs import needs
 from results import read
 from waiting import all_end, until
 
@@ -29,7 +30,7 @@ def run_quietly(program: Path, *words: str) -> None:
         env=environment(),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=100,
     )
     assert (done.returncode, done.stderr) == (0, "")
 
@@ -69,6 +70,32 @@ def test_the_bus_is_measured_over_several_workers(tmp_path: Path) -> None:
     names = [figure["name"] for figure in figures]
     assert names == ["bus_deliveries", "bus_cpu_per_delivery", "bus_latency", "bus_latency", "load_lateness"]
     assert all(value > 0 for figure in figures[:-1] for value in figure["rounds"]["reactorhost"])
+
+
+@pytest.mark.parametrize(
+    ("program", "words", "server"),
+    [
+        pytest.param("proxy", ["--seconds", "0.1"], "reactorhost", marks=needs("cc")),
+        pytest.param(
+            "guard",
+            ["--seconds", "0.1", "--peers", "echo,guard-all", "--addresses", "200"],
+            "guard-all",
+            marks=needs("cc"),
+        ),
+        pytest.param(
+            "redisserver", ["--requests", "200", "--tests", "get"], "redisserver", marks=needs("redis-benchmark")
+        ),
+    ],
+)
+def test_a_plugin_is_measured_beside_other_servers(program: str, words: list[str], server: str, tmp_path: Path) -> None:
+    found = tmp_path / "run.json"
+    (file,) = SUITE.parent.glob(f"{program}_*.py")
+    run_quietly(file, "--rounds", "1", *words, "--json", str(found))
+    figures = json.loads(found.read_text())["figures"]
+    assert figures
+    for figure in figures:
+        assert len(figure["rounds"]) > 1
+        assert figure["rounds"][server][0] > 0
 
 
 @pytest.mark.skipif(not compiler(), reason="the load is written in C")

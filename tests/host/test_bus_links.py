@@ -127,7 +127,7 @@ def test_a_worker_that_does_not_use_the_bus_has_no_links(rooms: Callable[..., Li
         joined(first, "x", "a")
         joined(second, "x", "b")
         all_know([first, second], "x", "a b")
-        # One for the pair, and none in the master. A worker has one more for a moment when it reads a file of /proc.
+        # One for the pair, and none in the master.
         until(
             lambda: [descriptors(pid) for pid in pids] == [before[0] + 1, before[1] + 1, before[2]],
             "one link between two workers",

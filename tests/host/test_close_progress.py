@@ -23,7 +23,8 @@ Hosts = Callable[..., LiveHost]
 Answering = Callable[[str], LiveHost]
 
 MIB = 1024 * 1024
-CLOSE_TIMEOUT = "400ms"
+# Longer than a busy machine lets a reader wait, and much shorter than a transfer takes.
+CLOSE_TIMEOUT = "1s"
 # More than both kernels' buffers hold.
 SIZE = 24 * MIB
 BYTES_A_SECOND = 8 * MIB

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from clients import answers
-from daemons import COMMAND, run
+from daemons import COMMAND, run, without_progress
 from reactorhost import __version__
 from reactorhost.testing import LiveHost
 
@@ -77,8 +77,10 @@ def test_plugins_lists_broken_plugins_with_their_errors(installed: dict[str, str
 def test_plugins_prints_a_line_for_each_plugin(installed: dict[str, str], tmp_path: Path) -> None:
     shown = run("plugins", "--run-dir", str(tmp_path / "run"), environment=installed)
     assert shown.returncode == 0
-    heading, *lines = shown.stdout.splitlines()
+    plugins, _, buses = shown.stdout.partition("\n\n")
+    heading, *lines = plugins.splitlines()
     assert heading.split() == ["NAME", "VERSION", "DISTRIBUTION", "ACTIVE", "HOOKS", "ERROR"]
+    assert buses.split()[:5] == ["BUS", "VERSION", "DISTRIBUTION", "ERROR", "redis://"]
     named = {line.split()[0]: line for line in lines}
     assert named["xfine"].split()[1:5] == ["1.5", "reactorhost-xfine", "-", "receive"]
     assert "No module named" in named["xbroken"]
@@ -104,8 +106,18 @@ def test_an_installed_broken_plugin_does_not_affect_a_host_without_it(
 def test_check_of_correct_settings_binds_nothing(live_host: Hosts) -> None:
     host = live_host("--plugin", "echo")
     address = "tcp://{}:{}".format(*host.address())
-    checked = run("check", "--plugin", "echo", "--listen", address, "--run-dir", str(host.run_dir))
-    assert (checked.returncode, checked.stdout, checked.stderr) == (0, "ok\n", "")
+    words = ("check", "echo", "--listen", address, "--run-dir", str(host.run_dir))
+    checked = run(*words)
+    assert (checked.returncode, checked.stderr) == (0, "")
+    rows = [re.split(" {2,}", line) for line in checked.stdout.splitlines()]
+    assert rows == [
+        ["ok", "settings", "without a file", "set by 3 flags"],
+        ["ok", "plugin", f"echo (reactorhost-echo {__version__})", "loaded, for service default"],
+        ["ok", "address", address, "of this machine, not bound, for service default"],
+        ["ok", "run directory", str(host.run_dir), "can be written"],
+        ["ok"],
+    ]
+    assert run(*words, "-q").stdout == ""
 
 
 def test_check_reports_every_problem_of_a_file_with_its_line(tmp_path: Path) -> None:
@@ -149,7 +161,7 @@ def test_a_flag_with_an_unknown_owner_is_a_usage_error(tmp_path: Path, command: 
 
 def test_check_warns_of_a_service_that_discards_what_clients_send(write_plugin: Callable[..., str]) -> None:
     checked = run("check", "--plugin", write_plugin("@hookimpl\ndef connect(connection): ...\n"))
-    assert (checked.returncode, checked.stdout) == (0, "ok\n")
+    assert (checked.returncode, checked.stdout.splitlines()[-1]) == (0, "ok")
     assert checked.stderr.startswith("reactorhost: warning: no plugin of service 'default' has the hook receive")
 
 
@@ -195,7 +207,7 @@ def test_check_and_start_report_the_same_errors(tmp_path: Path, rest: str) -> No
     checked = run("check", "--config", str(config))
     started = run("start", "--config", str(config), "--run-dir", str(tmp_path / "run"))
     assert checked.returncode != 0
-    assert (checked.returncode, checked.stderr) == (started.returncode, started.stderr)
+    assert (checked.returncode, checked.stderr) == (started.returncode, without_progress(started.stderr))
     assert os.listdir(tmp_path) == ["host.toml"]
 
 
@@ -248,12 +260,12 @@ def test_config_show_prints_every_setting_with_its_origin(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("words", "status", "hint"),
     [
-        (["strat"], 2, "Did you mean 'start'?"),
-        (["reloda"], 2, "Did you mean 'reload'?"),
+        (["strat"], 2, "did you mean 'start'?"),
+        (["reloda"], 2, "did you mean 'reload'?"),
         (["start", "--plugn", "echo"], 2, "--plugin"),
         (["start", "--plugin", "echo", "--worker", "2"], 2, "--workers"),
         (["stop", "--nwo"], 2, "--now"),
-        (["config", "shwo"], 2, "Did you mean 'show'?"),
+        (["config", "shwo"], 2, "did you mean 'show'?"),
         (["start", "--plugin", "ehco"], 4, "did you mean 'echo'?"),
         (["check", "--plugin", "acceslog"], 4, "did you mean 'accesslog'?"),
         (["check", "--plugin", "echo", "--listen", "tpc://:1"], 2, "did you mean 'tcp'?"),
@@ -318,26 +330,6 @@ def test_files_of_the_working_directory_hide_no_module(tmp_path: Path, monkeypat
     assert run("--version", cwd=tmp_path).returncode == 0
 
 
-def test_help_lists_every_command_and_each_command_has_help() -> None:
-    listing = run("--help").stdout.partition("Commands:")[2]
-    commands = [line.split()[0] for line in listing.splitlines() if line.startswith("  ") and line[2] != " "]
-    assert {"start", "stop", "restart", "reload", "status", "scale", "connections", "plugins"} <= set(commands)
-    assert {"check", "config", "reopen", "completion"} <= set(commands)
-    for command in commands:
-        shown = run(command, "--help")
-        assert shown.returncode == 0
-        assert shown.stdout.startswith("Usage: reactorhost " + command)
-
-
-@pytest.mark.parametrize(
-    "command", ["stop", "restart", "reload", "status", "scale", "connections", "plugins", "reopen"]
-)
-def test_commands_for_a_running_host_have_name_and_run_dir_options(command: str) -> None:
-    shown = run(command, "--help").stdout
-    assert "--name" in shown
-    assert "--run-dir" in shown
-
-
 # completion
 
 
@@ -375,7 +367,7 @@ def test_plugin_names_are_completed_without_importing_plugins(installed: dict[st
 def test_commands_and_flags_are_completed() -> None:
     assert completed("reactorhost re", {}) == ["restart", "reload", "reopen"]
     assert completed("reactorhost stop --n", {}) == ["--now", "--name"]
-    assert completed("reactorhost start --log-format ", {}) == ["text", "json"]
+    assert completed("reactorhost start --log-format ", {}) == ["auto", "text", "json"]
 
 
 def test_bash_completes_plugin_names(installed: dict[str, str], tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import json
 import logging
-import os
 import socket
 from collections.abc import Callable
 from contextlib import ExitStack, closing
@@ -15,6 +14,7 @@ from typing import Any, cast
 import pytest
 
 from clients import answers, ended
+from kernel import descriptors
 from reactorhost.logs import EventLog
 from reactorhost.master.admin import control_server
 from reactorhost.master.admin.control_server import ControlServer
@@ -62,14 +62,13 @@ NO_REQUESTS = {
 
 
 @pytest.mark.parametrize("what", NO_REQUESTS)
-def test_invalid_input_disconnects_only_its_client(live_host: Hosts, what: str) -> None:
-    host = live_host("--plugin", "echo", "--workers", "1")
-    with speak(host) as other, speak(host) as client:
+def test_invalid_input_disconnects_only_its_client(echo_host: LiveHost, what: str) -> None:
+    with speak(echo_host) as other, speak(echo_host) as client:
         assert unanswered(client, NO_REQUESTS[what])
         other.sendall(b'{"verb": "status"}\n')
         with other.makefile("rb") as lines:
             assert json.loads(lines.readline())["document"]["state"] == "running"
-    with host.connect() as served:
+    with echo_host.connect() as served:
         assert answers(served)
 
 
@@ -84,10 +83,9 @@ def test_invalid_input_disconnects_only_its_client(live_host: Hosts, what: str) 
     ],
 )
 def test_an_unknown_verb_gets_a_suggestion_and_exit_status_2(
-    live_host: Hosts, request_text: str, what: str, hint: str
+    echo_host: LiveHost, request_text: str, what: str, hint: str
 ) -> None:
-    host = live_host("--plugin", "echo", "--workers", "1")
-    with speak(host) as client, client.makefile("rb") as lines:
+    with speak(echo_host) as client, client.makefile("rb") as lines:
         client.sendall(request_text.encode() + b"\n")
         answer = json.loads(lines.readline())
         assert answer["status"] == 2
@@ -98,9 +96,8 @@ def test_an_unknown_verb_gets_a_suggestion_and_exit_status_2(
         assert json.loads(lines.readline())["status"] == 0
 
 
-def test_requests_arrive_in_pieces_or_several_at_once(live_host: Hosts) -> None:
-    host = live_host("--plugin", "echo", "--workers", "1")
-    with speak(host) as client, client.makefile("rb") as lines:
+def test_requests_arrive_in_pieces_or_several_at_once(echo_host: LiveHost) -> None:
+    with speak(echo_host) as client, client.makefile("rb") as lines:
         for piece in (b'{"ve', b'rb": "sta', b'tus"}\n{"verb": "launch"}\n{"verb"', b': "status"}\n'):
             client.sendall(piece)
         first, second, third = (json.loads(lines.readline()) for _ in range(3))
@@ -132,11 +129,7 @@ def test_a_client_that_never_reads_does_not_delay_a_stop(live_host: Hosts) -> No
 def test_clients_that_disconnect_leave_no_descriptor(live_host: Hosts) -> None:
     host = live_host("--plugin", "echo", "--workers", "1")
     host.status()
-
-    def descriptors() -> int:
-        return len(os.listdir(f"/proc/{host.pid}/fd"))
-
-    before = descriptors()
+    before = descriptors(host.pid)
     for _ in range(5):
         for _ in range(10):
             with speak(host) as vanishing:
@@ -148,7 +141,7 @@ def test_clients_that_disconnect_leave_no_descriptor(live_host: Hosts) -> None:
         for client in clients:
             client.sendall(b"garbage\n")
         assert all(ended(client) for client in clients)
-    until(lambda: descriptors() <= before, "the end of every descriptor")
+    until(lambda: descriptors(host.pid) <= before, "the end of every descriptor")
 
 
 def test_a_worker_has_no_descriptor_of_a_control_client(live_host: Hosts) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 import started
 from clients import answers, ended
-from daemons import COMMAND, Daemon, run
+from daemons import COMMAND, Daemon, run, without_progress
 from reactorhost import __version__
 from reactorhost.testing import LiveHost
 from waiting import all_end, until
@@ -28,7 +28,7 @@ def test_the_command_returns_when_workers_are_ready_and_shows_the_banner(daemon:
     assert workers == "  workers    2 of 2 ready"
     assert log == f"  log        {host.log_path}"
     assert stop == f"  stop       reactorhost stop --run-dir {host.run_dir}"
-    assert host.started.stderr == ""
+    assert without_progress(host.started.stderr) == ""
     with host.connect() as client:
         assert answers(client)
 
@@ -252,7 +252,7 @@ def test_interrupting_the_command_stops_the_daemon(
         starter.send_signal(number)
         _, stderr = starter.communicate()
     assert starter.returncode == 130
-    assert stderr.splitlines()[-1] == "reactorhost: interrupted before the host was ready"
+    assert stderr.splitlines()[-1] == "reactorhost: interrupted before the host was ready; it has ended"
     assert "Traceback" not in stderr
     assert all_end(daemons)
     assert not run_dir.exists()

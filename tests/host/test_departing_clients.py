@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from clients import read_exactly
+from clients import connect_unix, read_exactly
 from kernel import is_stopped, unacknowledged_bytes
 from pki import Pki
 from plugin_files import WITNESS, plugin_file, told, told_until
@@ -88,30 +88,34 @@ def pki(tmp_path_factory: pytest.TempPathFactory) -> Pki:
 
 
 class Service:
-    """A host of one worker that is reached over TCP, TLS or a unix socket."""
+    """A host of one worker that is reached over TCP, TLS or a unix socket, or over several of them."""
 
-    def __init__(self, live_host: Hosts, folder: Path, pki: Pki, scheme: str) -> None:
+    def __init__(self, live_host: Hosts, folder: Path, pki: Pki, *schemes: str) -> None:
         self._start = live_host
         self._pki = pki
         self._path = folder / "clients.sock"
-        self.scheme = scheme
+        self._schemes = schemes
+        self.scheme = schemes[0]
 
     def serve(self, plugin: str, *settings: str) -> LiveHost:
-        listen = f"unix://{self._path}" if self.scheme == "unix" else f"{self.scheme}://127.0.0.1:0"
-        certificate = self._pki.arguments("server") if self.scheme == "tls" else []
-        self.host = self._start("--plugin", plugin, "--workers", "1", "--listen", listen, *certificate, *settings)
+        words = list(settings)
+        for scheme in self._schemes:
+            words += ["--listen", f"unix://{self._path}" if scheme == "unix" else f"{scheme}://127.0.0.1:0"]
+        if "tls" in self._schemes:
+            words += self._pki.arguments("server")
+        self.host = self._start("--plugin", plugin, "--workers", "1", *words)
+        addresses = self.host.status()["services"][0]["addresses"]
+        self._ports = {each.partition(":")[0]: each.rpartition(":")[2] for each in addresses}
         return self.host
 
-    def connect(self) -> socket.socket:
-        if self.scheme == "unix":
-            client = socket.socket(socket.AF_UNIX)
-            client.settimeout(DEADLINE_SECONDS)
-            client.connect(str(self._path))
-            return client
-        client = socket.create_connection(self.host.address(), timeout=DEADLINE_SECONDS)
+    def connect(self, scheme: str | None = None) -> socket.socket:
+        scheme = scheme or self.scheme
+        if scheme == "unix":
+            return connect_unix(self._path)
+        client = socket.create_connection(("127.0.0.1", int(self._ports[scheme])), timeout=DEADLINE_SECONDS)
         # Or the last record of a large message waits in the client for an acknowledgement.
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return self._pki.wrap(client) if self.scheme == "tls" else client
+        return self._pki.wrap(client) if scheme == "tls" else client
 
 
 @pytest.fixture
@@ -135,29 +139,31 @@ def reset(client: socket.socket) -> None:
 # Everything that was sent is received
 
 
-@pytest.mark.parametrize("scheme", ["tcp", "tls", "unix"])
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("framed", [True, False], ids=["lines", "bytes"])
 def test_clients_that_close_without_reading_have_sent_everything(
-    service: Service, tmp_path: Path, kind: str, framed: bool
+    live_host: Hosts, tmp_path: Path, pki: Pki, kind: str, framed: bool
 ) -> None:
     source, settings = KINDS[kind]
     if kind == "uvloop":
         pytest.importorskip("uvloop")
     framing = LINES_FRAMING if framed else ""
+    schemes = ("tcp", "tls", "unix")
+    service = Service(live_host, tmp_path, pki, *schemes)
     host = service.serve(plugin_file(tmp_path, "counting", framing, COUNTING, source), *settings)
-    for _ in range(CLIENTS):
-        with service.connect() as client:
-            client.sendall(b"".join(LINE % number for number in range(LINES)))
-            # Closing with unread answers is a reset.
-            all_is_acknowledged(client)
-    facts = [told(host) for _ in range(CLIENTS)]
-    assert [fact["reason"] for fact in facts] == ["peer"] * CLIENTS
-    if framed:
-        assert sum(fact["messages"] for fact in facts) == CLIENTS * LINES
-    else:
-        assert sum(fact["bytes"] for fact in facts) == CLIENTS * CLIENT_BYTES
-    assert all(fact["in_order"] for fact in facts), "send returns False from the failure on"
+    for scheme in schemes:
+        for _ in range(CLIENTS):
+            with service.connect(scheme) as client:
+                client.sendall(b"".join(LINE % number for number in range(LINES)))
+                # Closing with unread answers is a reset.
+                all_is_acknowledged(client)
+        facts = [told(host) for _ in range(CLIENTS)]
+        assert [fact["reason"] for fact in facts] == ["peer"] * CLIENTS, scheme
+        if framed:
+            assert sum(fact["messages"] for fact in facts) == CLIENTS * LINES, scheme
+        else:
+            assert sum(fact["bytes"] for fact in facts) == CLIENTS * CLIENT_BYTES, scheme
+        assert all(fact["in_order"] for fact in facts), f"{scheme}: send returns False from the failure on"
 
 
 @pytest.mark.parametrize("scheme", ["tcp"])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import ftplib
 import hashlib
-import importlib.util
 import io
 import json
 import shutil
@@ -19,15 +18,12 @@ import pytest
 from clients import http_client
 from event_loops import LOOPS, needs_uvloop
 from pki import Pki
+from programs import needs_module
 from reactorhost.testing import DEADLINE_SECONDS, LiveHost
 
 PLUGINS = Path(__file__).parent / "foreign"
 
 Hosts = Callable[..., LiveHost]
-
-
-def needs(module: str) -> pytest.MarkDecorator:
-    return pytest.mark.skipif(importlib.util.find_spec(module) is None, reason=f"{module} is not installed")
 
 
 # What depends on the loop is shown by TLS and by much data in both directions.
@@ -71,7 +67,7 @@ def pki(tmp_path: Path) -> Pki:
 
 
 @BOTH_LOOPS
-@needs("aiosmtpd")
+@needs_module("aiosmtpd")
 def test_mail_is_accepted_by_aiosmtpd_plain_and_after_starttls(mail_host: LiveHost, tmp_path: Path, pki: Pki) -> None:
     host, port = mail_host.address()
     text = "\r\n".join(["Subject: many lines", "", *("x" * 70 for _ in range(5000)), ""])
@@ -117,7 +113,7 @@ no_ssh = pytest.mark.skipif(shutil.which("ssh") is None, reason="ssh is not inst
 
 
 @BOTH_LOOPS
-@needs("asyncssh")
+@needs_module("asyncssh")
 def test_commands_run_over_asyncssh(serve: Hosts) -> None:
     run = with_ssh if shutil.which("ssh") else with_asyncssh
     address = serve("shell:Shell").address()
@@ -129,7 +125,7 @@ def test_commands_run_over_asyncssh(serve: Hosts) -> None:
 
 
 @MORE_IN_SOAK
-@needs("asyncssh")
+@needs_module("asyncssh")
 @no_ssh
 def test_an_ssh_session_outlives_a_reload(serve: Hosts) -> None:
     host = serve("shell:Shell")
@@ -151,7 +147,7 @@ def test_an_ssh_session_outlives_a_reload(serve: Hosts) -> None:
 
 
 @MORE_IN_SOAK
-@needs("pymodbus")
+@needs_module("pymodbus")
 def test_registers_are_read_and_written_over_pymodbus(serve: Hosts) -> None:
     from pymodbus.client import ModbusTcpClient
 
@@ -170,7 +166,7 @@ def test_registers_are_read_and_written_over_pymodbus(serve: Hosts) -> None:
 
 
 @MORE_IN_SOAK
-@needs("aioftp")
+@needs_module("aioftp")
 def test_files_are_stored_listed_and_fetched_over_aioftp(serve: Hosts, tmp_path: Path) -> None:
     data = hashlib.shake_128(b"seed").digest(1_000_000)
     folder = tmp_path / "served"
@@ -192,7 +188,7 @@ def test_files_are_stored_listed_and_fetched_over_aioftp(serve: Hosts, tmp_path:
 
 
 @MORE_IN_SOAK
-@needs("aiohttp")
+@needs_module("aiohttp")
 def test_requests_and_a_websocket_are_served_by_aiohttp(serve: Hosts) -> None:
     from websockets.sync.client import connect
 
@@ -212,7 +208,7 @@ def test_requests_and_a_websocket_are_served_by_aiohttp(serve: Hosts) -> None:
 
 
 @MORE_IN_SOAK
-@needs("amqtt")
+@needs_module("amqtt")
 def test_messages_are_published_and_delivered_by_amqtt(serve: Hosts) -> None:
     from amqtt.client import MQTTClient
 

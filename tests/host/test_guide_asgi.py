@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import re
+import socket
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO
 
@@ -16,15 +19,15 @@ from reactorhost.testing import DEADLINE_SECONDS, LiveHost
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "guide" / "asgi.md").read_text(encoding="utf-8")
 EXAMPLES = DOCS / "examples"
-NAMES = ("asgi_hello", "wsgi_hello", "asgi_notes", "asgi_sites")
+NAMES = ("asgi_hello", "wsgi_hello", "asgi_notes", "asgi_devices", "asgi_sites")
 
 Hosts = Callable[..., LiveHost]
 
 
-def get(address: tuple[str, int], method: str = "GET", body: bytes | None = None) -> tuple[int, bytes]:
+def get(address: tuple[str, int], method: str = "GET", body: bytes | None = None, path: str = "/") -> tuple[int, bytes]:
     """Return status and body of an answer."""
     with http_client(address) as connection:
-        connection.request(method, "/", body)
+        connection.request(method, path, body)
         response = connection.getresponse()
         return response.status, response.read()
 
@@ -56,6 +59,38 @@ def read_until(stream: IO[bytes], line: bytes) -> None:
     """Read up to a line."""
     while (read := stream.readline()) != line:
         assert read, f"no {line!r}"
+
+
+def test_a_device_of_any_worker_is_reached(live_host: Hosts, tmp_path: Path) -> None:
+    blocks = re.findall(r"^```toml\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+    (text,) = (block for block in blocks if "asgi_devices" in block)
+    config = tmp_path / "host.toml"
+    config.write_text(text.replace(":8000", ":0").replace(":9000", ":0"))
+    host = live_host("--config", str(config), "--workers", "2", environment={"PYTHONPATH": str(EXAMPLES)})
+    with contextlib.ExitStack() as stack:
+        threads = ThreadPoolExecutor(8)
+        stack.callback(threads.shutdown)
+        # Enough to have some in each worker.
+        for number in range(8):
+            device = stack.enter_context(host.connect("devices"))
+            device.sendall(b"device%d\n" % number)
+            stack.callback(threads.submit(answer, device).result)
+            stack.callback(device.shutdown, socket.SHUT_RDWR)
+        for number in range(8):
+            # Other workers know of a device a moment after it has sent its name.
+            ended = time.monotonic() + DEADLINE_SECONDS
+            while (got := get(host.address("admin"), "POST", b"status", f"/device{number}"))[0] != 200:
+                assert time.monotonic() < ended, got
+            assert got == (200, b"STATUS")
+    assert get(host.address("admin"), "POST", b"status", "/none") == (404, b"not connected")
+
+
+def answer(device: socket.socket) -> None:
+    """Answer each line as a device does, until the end of the stream."""
+    with device.makefile("rb") as lines:
+        for line in lines:
+            key, text = line.split()
+            device.sendall(key + b" " + text.upper() + b"\n")
 
 
 def test_two_applications_have_options_of_their_own(live_host: Hosts, tmp_path: Path) -> None:

@@ -34,7 +34,13 @@ def test_a_broadcast_reaches_the_clients_of_all_workers(serving: Callable[[str],
     host = serving("bus_broadcast:Broadcast")
     with ExitStack() as stack:
         first, second = on_each_worker(host, stack)
-        first.send("hello")
+
+        def reaches() -> bool:
+            first.send("hello")
+            return second.readable(0.05)
+
+        # The worker of the first client may not know of the second one yet.
+        until(reaches, "a broadcast")
         assert second.line() == "hello"
         # The first line that it gets is not its own.
         second.send("hi")

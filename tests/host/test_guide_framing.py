@@ -9,12 +9,13 @@ import socket
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from clients import connect_unix, ended, read_exactly
 from pki import Pki
-from reactorhost.testing import DEADLINE_SECONDS, LiveHost
+from reactorhost.testing import DEADLINE_SECONDS, LiveHost, PluginBench
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = DOCS / "guide" / "framing.md"
@@ -37,11 +38,22 @@ def exchanged(client: socket.socket, pieces: list[bytes], answer: bytes) -> None
     assert read_exactly(client, len(answer)) == answer
 
 
+def blocks() -> list[str]:
+    return re.findall(r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+
+
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_the_page_contains_every_example_file(path: Path) -> None:
-    blocks = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
-    assert path.read_text(encoding="utf-8") in blocks
-    assert sum("hookimpl" in block for block in blocks) == len(EXAMPLES)
+    plugins = [block for block in blocks() if "hookimpl" in block and "def test_" not in block]
+    assert path.read_text(encoding="utf-8") in plugins
+    assert len(plugins) == len(EXAMPLES)
+
+
+def test_the_test_of_a_checksum_passes(plugin_bench: Callable[..., PluginBench]) -> None:
+    (program,) = (block for block in blocks() if "def test_a_wrong_checksum" in block)
+    names: dict[str, Any] = {}
+    exec(program, names)
+    names["test_a_wrong_checksum_closes_the_connection"](plugin_bench)
 
 
 @pytest.mark.skipif(shutil.which("nc") is None, reason="nc is not installed")

@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import re
 import select
-import shutil
 import socket
-import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +14,7 @@ import pytest
 
 from clients import read_exactly
 from reactorhost.testing import DEADLINE_SECONDS, HostFailedError, LiveHost
+from redis_server import RedisServer
 
 DOCS = Path(__file__).parents[2] / "docs"
 EXAMPLES = ["proxy", "asking"]
@@ -129,29 +128,18 @@ def test_asking_reconnects_to_its_server(serving: Callable[..., LiveHost], liste
 
 
 def test_a_worker_whose_server_refuses_does_not_start(serving: Callable[..., LiveHost]) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        port = port_of(sock)
-    with pytest.raises(HostFailedError) as failed:
-        serving("asking", port)
+    # Bound and not listening: no other process gets the port.
+    with socket.socket() as reserved:
+        reserved.bind(("127.0.0.1", 0))
+        port = port_of(reserved)
+        with pytest.raises(HostFailedError) as failed:
+            serving("asking", port)
     assert failed.value.status == 3
     words = "plugin asking failed in worker_start: reactorhost.ConnectFailedError: "
     assert f"{words}cannot connect to tcp://127.0.0.1:{port}: connection refused" in failed.value.text
 
 
-@pytest.mark.skipif(shutil.which("redis-server") is None, reason="redis-server is not installed")
-def test_asking_works_with_a_real_redis(serving: Callable[..., LiveHost], tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        port = port_of(sock)
-    redis = subprocess.Popen(
-        ["redis-server", "--port", str(port), "--save", "", "--dir", str(tmp_path)], stdout=subprocess.PIPE
-    )
-    try:
-        assert redis.stdout is not None
-        while b"Ready to accept" not in redis.stdout.readline():
-            pass
-        with serving("asking", port).connect() as client:
-            client.sendall(b"PING\nINCR visits\nINCR visits\n")
-            assert read_exactly(client, 12) == b"+PONG\n:1\n:2\n"
-    finally:
-        redis.terminate()
-        redis.communicate()
+def test_asking_works_with_a_real_redis(serving: Callable[..., LiveHost]) -> None:
+    with RedisServer() as server, serving("asking", server.port).connect() as client:
+        client.sendall(b"PING\nINCR visits\nINCR visits\n")
+        assert read_exactly(client, 12) == b"+PONG\n:1\n:2\n"

@@ -19,7 +19,7 @@ from reactorhost.testing import DEADLINE_SECONDS, LiveHost, PluginBench
 DOCS = Path(__file__).parents[2] / "docs"
 EXAMPLES = {
     "udp.md": ("udp_upper.py", "udp_later.py"),
-    "time.md": ("time_patience.py", "time_keeper.py"),
+    "time.md": ("time_patience.py", "time_keeper.py", "time_turns.py"),
     "unix-sockets.md": ("own_user.py",),
 }
 
@@ -100,6 +100,19 @@ def test_a_host_runs_the_example_of_timers(live_host: Hosts) -> None:
     host = live_host("--plugin", example("time_patience.py"), "--workers", "1")
     with host.connect() as client:
         assert answers(client)
+
+
+def test_a_client_that_asks_more_than_once_a_second_waits_for_its_turn(
+    plugin_bench: Callable[..., PluginBench],
+) -> None:
+    bench = plugin_bench(example("time_turns.py"))
+    client = bench.connect()
+    client.send(b"one\ntwo\n")
+    assert client.received == b"ONE\n"
+    bench.advance(0.9)
+    assert client.received == b"ONE\n"
+    bench.advance(0.2)
+    assert client.received == b"ONE\nTWO\n"
 
 
 def test_the_test_of_the_page_on_unix_sockets_passes(plugin_bench: Callable[..., PluginBench]) -> None:

@@ -165,22 +165,21 @@ def worker(host: LiveHost) -> int:
     return int(host.workers()[0]["pid"])
 
 
-@pytest.mark.parametrize("raised", ["SystemExit(3)", "RecursionError", "MemoryError"])
 @pytest.mark.parametrize("hook", ["connect", "receive"])
-def test_no_exception_ends_the_worker(
-    live_host: Hosts, tmp_path: Path, expected_errors: list[str], hook: str, raised: str
-) -> None:
+def test_no_exception_ends_the_worker(live_host: Hosts, tmp_path: Path, expected_errors: list[str], hook: str) -> None:
     expected_errors.append("hook_failed")
     arguments = "connection" if hook == "connect" else "connection, data"
-    plugin = plugin_file(tmp_path, "failing", f"@hookimpl\ndef {hook}({arguments}):\n    raise {raised}\n")
-    host = live_host("--plugin", plugin, "--workers", "1")
+    raised = ("SystemExit", "RecursionError", "MemoryError")
+    source = f"errors = [{', '.join(raised)}]\n@hookimpl\ndef {hook}({arguments}):\n    raise errors.pop(0)(3)\n"
+    host = live_host("--plugin", plugin_file(tmp_path, "failing", source), "--workers", "1")
     pid = worker(host)
-    for _ in range(2):
+    for failures in range(1, len(raised) + 1):
         with host.connect() as client:
             client.sendall(b"x")
             client.shutdown(socket.SHUT_WR)
             assert client.recv(1) == b""
-    host.wait_for_log("hook_failed", 2)
+        log = host.wait_for_log(" hook_failed ", failures)
+    assert [text in log for text in ("sys.exit(3)", "RecursionError: 3", "MemoryError: 3")] == [True] * 3
     assert worker(host) == pid
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import subprocess
 from collections.abc import Callable
@@ -13,7 +14,7 @@ import pytest
 import started
 from clients import answers, ended
 from daemons import Daemon
-from kernel import free_port, is_stopped
+from kernel import free_port, is_stopped, sleeps
 from reactorhost.config.resolve import resolve
 from reactorhost.logs import EventLog
 from reactorhost.master.leftovers import Leftovers
@@ -21,7 +22,7 @@ from reactorhost.master.listen.listeners import Listeners
 from reactorhost.system import procfs
 from reactorhost.system.fork import ForkRegistry
 from reactorhost.testing import LiveHost
-from waiting import all_end
+from waiting import all_end, until
 
 Hosts = Callable[..., LiveHost]
 
@@ -97,8 +98,30 @@ def test_a_stuck_worker_leaves(
     killed_masters.append(host)
     with host.connect() as client:
         assert answers(client)
+        if where != "in a loop":
+            # A signal just before the call would not interrupt it.
+            until(lambda: sleeps(host.workers()[0]["pid"]), "the call")
         assert all_end(kill(host), SOON_SECONDS), "stop_timeout does not apply to it"
         assert ended(client)
+
+
+def test_a_worker_leaves_whose_system_call_an_alarm_of_the_watchdog_would_continue(
+    live_host: Hosts, write_plugin: Callable[..., str], killed_masters: list[LiveHost]
+) -> None:
+    stuck = f"@hookimpl\ndef receive(connection, data):\n    connection.send(data)\n    {STUCK['in a read']}\n"
+    host = live_host("--plugin", write_plugin(stuck), "--workers", "1", "--stop-timeout", "600")
+    killed_masters.append(host)
+    (worker,) = host.workers()
+    with host.connect() as client:
+        assert answers(client)
+        until(lambda: sleeps(worker["pid"]), "the call")
+        os.kill(worker["pid"], signal.SIGSTOP)
+        until(lambda: is_stopped(worker["pid"]), "the stop")
+        # Both are pending when it goes on.
+        os.kill(worker["pid"], signal.SIGALRM)
+        workers = kill(host)
+        os.kill(worker["pid"], signal.SIGCONT)
+        assert all_end(workers, SOON_SECONDS)
 
 
 def test_a_worker_that_responds_keeps_its_connections_for_the_whole_stop_timeout(
@@ -119,8 +142,9 @@ def test_a_worker_that_boots_leaves(
     live_host: Hosts, write_plugin: Callable[..., str], killed_masters: list[LiveHost]
 ) -> None:
     waits = (
-        "import signal\n@hookimpl\ndef worker_start(worker):\n"
-        "    if worker.generation > 1:\n        print('waits', flush=True)\n        while True: signal.pause()\n"
+        # Not signal.pause(): it would miss a signal that arrives just before it.
+        "import time\n@hookimpl\ndef worker_start(worker):\n"
+        "    if worker.generation > 1:\n        print('waits', flush=True)\n        while True: time.sleep(0.05)\n"
     )
     host = live_host("--plugin", write_plugin(waits), "--plugin", "echo", "--workers", "1", "--stop-timeout", "0")
     killed_masters.append(host)

@@ -49,7 +49,8 @@ def test_one_file_of_the_run_directory_is_made_again(live_host: Hosts, name: str
     host = live_host("--plugin", "echo", "--workers", "1")
     before = "" if name == "control.sock" else (host.run_dir / name).read_text()
     (host.run_dir / name).unlink()
-    until((host.run_dir / name).exists, name)
+    # Before this line, a socket that exists may not listen yet.
+    host.wait_for_log(" file_restored ")
     assert name == "control.sock" or (host.run_dir / name).read_text() == before
     assert host.status()["problems"] == []
 

@@ -159,9 +159,9 @@ def test_an_async_command_is_reported(chat: str) -> None:
     [
         (["leave", "context"], 3, ""),
         (["leave", "sys"], 4, ""),
-        (["leave", "click"], 1, "Error: not today\n"),
-        (["usr"], 2, "No such command 'usr'."),
-        (["user"], 2, "Missing argument 'NAME'."),
+        (["leave", "click"], 1, "reactorhost: not today\n"),
+        (["usr"], 2, "there is no command 'usr'"),
+        (["user"], 2, "missing argument 'NAME'"),
     ],
 )
 def test_a_command_exits_with_the_status_that_click_defines(
@@ -218,7 +218,7 @@ def test_only_the_named_plugin_is_imported(tmp_path: Path) -> None:
     environment = install(tmp_path / "site", "status", with_commands)
     assert run("fine", "hello", environment=environment).stdout == "hello\n"
     assert "Usage: reactorhost fine" in run("fine", "--help", environment=environment).stdout
-    assert "Did you mean 'fine'?" in run("fien", environment=environment).stderr
+    assert "did you mean 'fine'?" in run("fien", environment=environment).stderr
     # Importing the broken plugin would end completion and help.
     assert completed("reactorhost fi", environment) == []
     assert completed("reactorhost broken ", environment) == []
@@ -235,5 +235,5 @@ def test_a_word_that_names_no_plugin_imports_none() -> None:
     command = [sys.executable, "-X", "importtime", "-m", "reactorhost", "strat"]
     ended = subprocess.run(command, capture_output=True, text=True, check=False, env=dict(os.environ))
     assert ended.returncode == 2
-    assert "Did you mean 'start'?" in ended.stderr
+    assert "did you mean 'start'?" in ended.stderr
     assert "reactorhost_echo" not in ended.stderr

@@ -14,7 +14,7 @@ import pytest
 
 from reactorhost.api.option import Option
 from reactorhost.plugins.identity import PluginReport
-from reactorhost.plugins.inspection import inspect_all, inspect_named
+from reactorhost.plugins.inspection import inspect_all, inspect_backends, inspect_named
 
 LONG = 60.0
 SHORT = 0.3
@@ -159,7 +159,7 @@ def _gone(pid: int) -> bool:
 
 def test_all_installed_plugins_are_reported_although_some_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sources = {
-        "good": GOOD,
+        "good": f"{GOOD}\ndef backend(worker, url): ...\n",
         "bad": "1 / 0",
         "exits": "import os; os._exit(0)",
         "hangs": "import signal; signal.pause()",
@@ -168,7 +168,8 @@ def test_all_installed_plugins_are_reported_although_some_fail(tmp_path: Path, m
         facts = tmp_path / f"made_{name}-1.0.dist-info"
         facts.mkdir()
         (facts / "METADATA").write_text(f"Metadata-Version: 2.1\nName: made-{name}\nVersion: 1.0\n")
-        (facts / "entry_points.txt").write_text(f"[reactorhost]\nmade-{name} = made_{name}\n")
+        backend = f"[reactorhost.bus]\nmade+{name} = made_{name}:backend\n" if name in ("good", "bad") else ""
+        (facts / "entry_points.txt").write_text(f"[reactorhost]\nmade-{name} = made_{name}\n{backend}")
         (tmp_path / f"made_{name}.py").write_text(source)
     monkeypatch.syspath_prepend(str(tmp_path))
     everything = metadata.distributions
@@ -182,3 +183,9 @@ def test_all_installed_plugins_are_reported_although_some_fail(tmp_path: Path, m
     assert reports["made-good"].hooks == ("receive", "options")
     assert [name for name, report in reports.items() if report.error is None] == ["made-good"]
     assert "ZeroDivisionError" in (reports["made-bad"].error or ("",))[0]
+    buses = {report.identity.name: report for report in inspect_backends(SHORT * 10, "0.1.0")}
+    assert [(name, report.error is None) for name, report in buses.items()] == [
+        ("made+bad", False),
+        ("made+good", True),
+    ]
+    assert "ZeroDivisionError" in (buses["made+bad"].error or ("",))[0]

@@ -17,6 +17,7 @@ import pytest
 from clients import connect_unix, ended, read_exactly, read_to_eof
 from pki import Pki
 from plugin_files import plugin_file
+from programs import needs
 from reactorhost.testing import DEADLINE_SECONDS, LiveHost
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -98,7 +99,7 @@ def test_the_header_comes_before_the_tls_handshake(behind_proxy: Hosts, tmp_path
     pki = Pki(tmp_path)
     pki.issue("server", "localhost")
     listen = ("--listen", "tls://127.0.0.1:0", *pki.arguments("server"), "--proxy-from", "127.0.0.1")
-    host = behind_proxy(*listen, "--handshake-timeout", "0.5")
+    host = behind_proxy(*listen, "--handshake-timeout", "1")
     with host.connect() as plain:
         plain.sendall(HEADER_V2)
         with pki.wrap(plain) as client:
@@ -207,7 +208,7 @@ def haproxy(tmp_path: Path) -> Iterator[Callable[[LiveHost, Pki], tuple[int, int
         yield start
 
 
-@pytest.mark.skipif(shutil.which("haproxy") is None, reason="haproxy is not installed")
+@needs("haproxy")
 def test_haproxy_says_what_it_knows_of_its_clients(
     live_host: Hosts, haproxy: Callable[[LiveHost, Pki], tuple[int, int]], tmp_path: Path
 ) -> None:

@@ -206,10 +206,12 @@ def calls_of_kernel(function: Callable[[], object]) -> list[str]:
 
 def test_timers_are_called_in_order_and_stop_ends_the_loop(reactor: Reactor) -> None:
     calls: list[str] = []
-    reactor.call_later(0.002, calls.append, "second")
-    reactor.call_later(0.001, calls.append, "first")
-    cancelled = reactor.call_later(0.001, calls.append, "never")
-    reactor.call_later(0.003, reactor.stop)
+    # One base for all four: with `call_later` a pause between two of the lines could swap them.
+    now = reactor.clock()
+    reactor.call_at(now + 0.002, calls.append, "second")
+    reactor.call_at(now + 0.001, calls.append, "first")
+    cancelled = reactor.call_at(now + 0.001, calls.append, "never")
+    reactor.call_at(now + 0.003, reactor.stop)
     cancelled.cancel()
     reactor.run()
     assert calls == ["first", "second"]

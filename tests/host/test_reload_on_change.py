@@ -71,5 +71,7 @@ def test_a_changed_configuration_is_read(live_host: Callable[..., LiveHost], tmp
     )
     config.write_text(text.format(1))
     host = live_host("--config", str(config))
-    config.write_text(text.format(2))
+    # A file that is written in place is empty for a moment, and might be read then.
+    (tmp_path / "new").write_text(text.format(2))
+    (tmp_path / "new").rename(config)
     host.until(lambda status: status["workers_ready"] == 2)

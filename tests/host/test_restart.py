@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from clients import answers, read_exactly
-from daemons import COMMAND, Daemon, run
+from daemons import COMMAND, Daemon, run, without_progress
 from reactorhost.testing import LiveHost
 from waiting import all_end
 
@@ -75,14 +75,19 @@ def test_a_daemon_restarts_with_the_same_settings(
         assert read_exactly(client, 5) == b"HELLO"
 
 
+def wait_for_stop(restart: subprocess.Popen[str]) -> None:
+    """Wait until the command shows that it waits for the host to stop."""
+    assert restart.stderr is not None
+    assert any(line.startswith("stopping: ") for line in restart.stderr)
+
+
 def test_restart_waits_for_open_connections(daemon: Daemons) -> None:
     host = daemon("--plugin", "echo", "--stop-timeout", "600")
     command = [*COMMAND, "restart", "--run-dir", str(host.run_dir)]
     with host.connect() as client:
         assert answers(client)
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as restart:
-            assert restart.stdout is not None
-            assert restart.stdout.readline().startswith("stopping: ")
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as restart:
+            wait_for_stop(restart)
             assert answers(client)
             client.close()
             assert "ready" in restart.communicate()[0]
@@ -96,13 +101,12 @@ def test_ctrl_c_during_the_stop_reports_that_nothing_is_started(daemon: Daemons)
     with host.connect() as client:
         assert answers(client)
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as restart:
-            assert restart.stdout is not None
-            assert restart.stdout.readline().startswith("stopping: ")
+            wait_for_stop(restart)
             restart.send_signal(signal.SIGINT)
             _, stderr = restart.communicate()
     assert restart.returncode == 130
-    what, hint = stderr.splitlines()
-    assert what.endswith(f"the host in {host.run_dir} continues to stop, and will not be started again")
+    what, hint = without_progress(stderr).splitlines()
+    assert what.endswith(f"host 'default' in {host.run_dir} continues to stop, and will not be started again")
     assert hint.startswith(f"  hint: start it then with: cd {Path.cwd()} && reactorhost start -d --run-dir ")
     host.wait()
 

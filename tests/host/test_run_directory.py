@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from reactorhost.cli.options import location_from
+from reactorhost.cli.parameters.options import location_from
 from reactorhost.config import default_paths
 from reactorhost.config.default_paths import Selection
 from reactorhost.errors import AlreadyRunningError, NotPermittedError, ReactorhostError

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from clients import answers
-from daemons import COMMAND, run
+from daemons import COMMAND, run, without_progress
 from gates import Gate
 from load import Load
 from reactorhost.testing import LiveHost
@@ -64,7 +64,7 @@ def test_growing_again_reuses_the_slots_that_leave(live_host: Hosts) -> None:
 def test_scaling_to_the_same_number_changes_nothing(live_host: Hosts) -> None:
     host = live_host("--plugin", "echo", "--workers", "2")
     before = [worker["pid"] for worker in host.workers()]
-    assert host.command("scale", "2").stdout == "2 of 2 workers ready\nscaled: 2 workers ready\n"
+    assert host.command("scale", "2").stdout == "scaled: 2 workers ready\n"
     assert [worker["pid"] for worker in host.workers()] == before
 
 
@@ -73,7 +73,7 @@ def test_a_number_out_of_range_is_refused(live_host: Hosts, count: str) -> None:
     host = live_host("--plugin", "echo", "--workers", "1")
     refused = run("scale", "--run-dir", str(host.run_dir), "--", count)
     assert refused.returncode == 2
-    assert "Invalid value for 'WORKERS'" in refused.stderr
+    assert "invalid value for 'WORKERS'" in refused.stderr
     # The same limits hold for a client that uses the control socket directly.
     for wrong in (0, 257, "2", True, None, 1.5):
         assert host.ask("scale", workers=wrong)["status"] == 2
@@ -114,11 +114,16 @@ def test_a_request_to_scale_fails_when_a_newer_one_supersedes_it(
     gate.shut()
     command = [*COMMAND, "scale", "2", "--run-dir", str(host.run_dir)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as first:
-        assert first.stdout is not None
-        assert first.stdout.readline() == "1 of 2 workers ready\n"
+        assert first.stderr is not None
+        # The seconds follow if the machine is slow.
+        shown = "scaling: 1 of 2 workers ready; worker 1: in worker_start of made"
+        assert any(line.startswith(shown) for line in first.stderr)
         second = subprocess.Popen([*COMMAND, "scale", "3", "--run-dir", str(host.run_dir)], stdout=subprocess.DEVNULL)
         _, stderr = first.communicate()
-        assert (first.returncode, stderr) == (1, "reactorhost: superseded by another request to scale\n")
+        assert (first.returncode, without_progress(stderr)) == (
+            1,
+            "reactorhost: superseded by another request to scale\n",
+        )
         gate.open()
         assert second.wait() == 0
     assert host.status()["workers_ready"] == 3

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from clients import answers
+from kernel import open_files
 from reactorhost.testing import DEADLINE_SECONDS, HostFailedError, LiveHost
 from service_managers import ActivatedHost, ServiceManager
 
@@ -37,6 +38,7 @@ def manager(tmp_path: Path) -> Iterator[ServiceManager]:
 def test_start_reload_and_stop_are_notified(live_host: Hosts, manager: ServiceManager) -> None:
     environment = {**manager.environment, "WATCHDOG_USEC": "400000"}
     host = live_host("--plugin", "echo", "--workers", "2", environment=environment)
+    assert "systemctl" in host.banner[-1], "Ctrl-C and reactorhost stop are not how a unit is stopped"
     first = manager.until_key("MAINPID")
     assert first["MAINPID"] == str(host.pid)
     manager.until_key("READY")
@@ -167,8 +169,7 @@ def test_what_is_passed_and_not_used_is_logged_and_closed(activate: Activate) ->
         host.wait_for_log('socket=pipe address="not a listening socket"')
         address = f"tcp://127.0.0.1:{listener.getsockname()[1]}"
         assert f"socket_not_used master={host.pid} descriptor=3 socket=spare address={address}" in host.log()
-        links = [os.readlink(f"/proc/{host.pid}/fd/{number}") for number in os.listdir(f"/proc/{host.pid}/fd")]
-        assert f"socket:[{os.fstat(listener.fileno()).st_ino}]" not in links
+        assert f"socket:[{os.fstat(listener.fileno()).st_ino}]" not in open_files(host.pid).values()
 
 
 @pytest.mark.parametrize(

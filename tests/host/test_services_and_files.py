@@ -250,13 +250,14 @@ def without_privileged_ports() -> None:
     ctypes.CDLL(None).prctl(drop_from_bounding_set, net_bind_service, 0, 0, 0)
 
 
-def test_a_start_on_a_privileged_port_fails_without_the_privilege(tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", ["start", "check"])
+def test_a_privileged_port_is_refused_without_the_privilege(tmp_path: Path, command: str) -> None:
     first = int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text())
     if first == 0:
         pytest.skip("this kernel gives every port to everybody")
     address, place = f"tcp://127.0.0.1:{first - 1}", ("--run-dir", str(tmp_path / "run"))
     ended = subprocess.run(
-        [*COMMAND, "start", "--plugin", "echo", "--listen", address, *place],
+        [*COMMAND, command, "--plugin", "echo", "--listen", address, *place],
         capture_output=True,
         text=True,
         check=False,

@@ -50,11 +50,12 @@ def test_a_blocking_hook_is_logged_while_it_blocks_and_when_it_returns(
         log = host.wait_for_log("slow_hook ")
         assert "slow_hook_ended" not in log
         (line,) = [line for line in log.splitlines() if " slow_hook " in line]
-        assert f"plugin=made hook=receive where={line_of(plugin)} seconds=0." in line
+        peer = "{}:{}".format(*client.getsockname())
+        assert f"plugin=made hook=receive where={line_of(plugin)} peer={peer} seconds=0." in line
         release.touch()
         assert read_exactly(client, 2 * len(word)) == 2 * word
         log = host.wait_for_log("slow_hook_ended")
-    assert re.search(r" warning slow_hook_ended .* plugin=made hook=receive seconds=\d", log)
+    assert re.search(rf" warning slow_hook_ended .* plugin=made hook=receive peer={peer} seconds=\d", log)
     assert log.count("slow_hook ") == 1
 
 
@@ -147,14 +148,16 @@ def receive(connection, data):
     )
     host = live_host("--plugin", plugin, "--workers", "1", "--slow-hook", "20ms", "--stall-timeout", "1s")
     log = host.wait_for_log("slow_hook ")
-    (line,) = [line for line in log.splitlines() if " slow_hook " in line]
+    line = next(line for line in log.splitlines() if " slow_hook " in line)
     assert f"plugin=made hook=timer where={line_of(plugin)}" in line
     # The master kills it, and logs the stack of the plugin without that of the watchdog.
     crash = host.wait_for_log("worker_crashed").partition("worker_crashed")[2]
     file, _, number = line_of(plugin).rpartition(":")
     assert f'File "{file}", line {number} in forever' in crash
     assert "watchdog.py" not in crash
-    assert log.count("slow_hook ") == 1
+    # The next worker has a line of its own.
+    (worker,) = re.findall(r" slow_hook (worker=\d+) ", line)
+    assert log.count(f" slow_hook {worker} ") == 1
 
 
 @pytest.mark.parametrize(

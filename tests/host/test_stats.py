@@ -96,12 +96,16 @@ def test_errors_are_shown_with_plugin_text_and_age(
     assert exchange(host, b"raise") == b""
     document = host.until(lambda found: plugin_stats(found)["errors"] == 1)
     made = plugin_stats(document)
-    assert made["last_error"] == "ValueError: bad data"
-    assert 0 <= made["last_error_age_seconds"] < DEADLINE_SECONDS
+    error = made["last_error"]
+    assert (error["message"], error["hook"]) == ("ValueError: bad data", "receive")
+    assert error["where"] == f"{plugin}:12"
+    assert error["peer"].startswith("127.0.0.1:")
+    assert 0 <= error["age_seconds"] < DEADLINE_SECONDS
     assert plugin_stats(document, "accesslog")["errors"] == 0
     assert document["totals"]["hook_errors"] == 1
     event = next(each for each in document["events"] if each["event"] == "hook_failed")
     assert (event["level"], event["fields"]["plugin"]) == ("error", "made")
+    assert (event["fields"]["where"], event["fields"]["peer"]) == (error["where"], error["peer"])
 
 
 def test_a_connection_aborted_in_connect_is_counted_as_refused(
@@ -137,7 +141,7 @@ def test_the_accept_queue_of_a_stopped_worker_is_shown(live_host: Callable[..., 
     clients = [host.connect() for _ in range(5)]
     document = host.until(lambda found: found["listeners"][0]["depth"] == 5, "a queue of five")
     assert document["listeners"][0]["limit"] == 16
-    assert document["listeners"][0]["slot"] == 0
+    assert document["listeners"][0]["fullest_slot"] == 0
     os.kill(worker["pid"], signal.SIGCONT)
     host.until(lambda found: found["listeners"][0]["depth"] == 0 and found["totals"]["connections"] == 5)
     for client in clients:
@@ -184,7 +188,7 @@ def test_many_slow_and_vanished_clients_of_the_control_socket_do_no_harm(
             reader.close()
     assert exchange(host, b"x") == b"x"
     with readers[0].makefile("rb") as lines:
-        assert json.loads(lines.readline())["document"]["schema"] == 1
+        assert json.loads(lines.readline())["document"]["schema"] == 2
     for reader in readers:
         reader.close()
     assert host.status()["state"] == "running"
@@ -228,3 +232,56 @@ def test_the_status_is_available_while_the_host_stops(live_host: Callable[..., L
         document = host.until(lambda found: found["state"] == "stopping")
         assert document["listeners"] == []
     assert host.wait() == 0
+
+
+WAITING = """
+import asyncio
+from reactorhost import hookimpl
+
+@hookimpl
+async def receive(connection, data):
+    await asyncio.sleep(0.05)
+    connection.send(data)
+"""
+
+
+def test_each_service_has_figures_of_its_own_and_waiting_is_not_work(
+    live_host: Callable[..., LiveHost], tmp_path: Path
+) -> None:
+    (tmp_path / "waiting.py").write_text(WAITING)
+    (tmp_path / "host.toml").write_text(
+        f"[service.plain]\nlisten = 'tcp://127.0.0.1:0'\nplugins = ['accesslog', 'echo']\n"
+        f"[service.async]\nlisten = 'tcp://127.0.0.1:0'\nplugins = '{tmp_path / 'waiting.py'}'\n"
+    )
+    host = live_host("--config", str(tmp_path / "host.toml"))
+    plain, waiting = (each["addresses"][0].rpartition(":")[2] for each in host.status()["services"])
+    with (
+        socket.create_connection(("127.0.0.1", int(plain)), DEADLINE_SECONDS) as client,
+        socket.create_connection(("127.0.0.1", int(waiting)), DEADLINE_SECONDS) as other,
+    ):
+        sent = [0, 0]
+
+        def talk() -> None:
+            for position, (sock, data) in enumerate(((client, b"hello"), (other, b"hi"))):
+                sock.sendall(data)
+                assert sock.recv(100) == data
+                sent[position] += 1
+
+        def timed(document: dict[str, Any]) -> bool:
+            # Timings are of the last seconds: there are messages until they are known.
+            talk()
+            found = [plugin_stats(document, name)["waiting_share"] for name in ("waiting", "echo")]
+            return None not in (*found, *(each["plugins"][0]["time_share"] for each in document["services"]))
+
+        document = host.until(timed)
+        first, second = document["services"]
+        assert [plugin_stats(document, name)["waiting_share"] > 0.9 for name in ("waiting", "echo")] == [True, False]
+        assert sum(plugin["time_share"] for plugin in first["plugins"]) == pytest.approx(1.0, abs=1e-3)
+        assert second["latency"]["p50_seconds"] >= 0.04
+        document = host.until(lambda found: [each["totals"]["messages"] for each in found["services"]] == sent)
+        assert [each["connections"] for each in document["services"]] == [1, 1]
+        assert [each["totals"]["bytes_out"] for each in document["services"]] == [5 * sent[0], 2 * sent[1]]
+    # What workers have counted stays when they end.
+    assert host.command("reload").returncode == 0
+    host.until(lambda found: [each["connections"] for each in found["services"]] == [0, 0])
+    host.until(lambda found: [each["totals"]["messages"] for each in found["services"]] == sent)

@@ -13,8 +13,17 @@ from typing import Any, is_typeddict
 from clients import answers
 from daemons import run
 from reactorhost import __version__
-from reactorhost.ipc.status import SCHEMA, PluginStatus, ServiceStatus, SlotStatus, StatusDocument, Totals, WorkerStatus
+from reactorhost.ipc.status import (
+    SCHEMA,
+    ChainPluginStatus,
+    ServiceStatus,
+    SlotStatus,
+    StatusDocument,
+    Totals,
+    WorkerStatus,
+)
 from reactorhost.testing import LiveHost
+from schemas import check_printed
 from users import workers_can_be_nobody
 from waiting import all_end, until
 
@@ -43,9 +52,9 @@ def test_status_json_is_the_complete_status_document(live_host: Hosts) -> None:
     assert all(has_every_field(each, WorkerStatus) for each in document["workers"])
     assert all(has_every_field(each, SlotStatus) for each in document["slots"])
     assert all(has_every_field(each, ServiceStatus) for each in document["services"])
-    assert all(has_every_field(each, PluginStatus) for each in document["services"][0]["plugins"])
+    assert all(has_every_field(each, ChainPluginStatus) for each in document["services"][0]["plugins"])
     assert (len(document["workers"]), len(document["slots"]), len(document["services"])) == (2, 2, 1)
-    assert document["schema"] == SCHEMA == 1
+    assert document["schema"] == SCHEMA == 2
     expected = {
         "version": __version__,
         "name": "seen",
@@ -106,6 +115,9 @@ def test_status_shows_a_tree_of_master_and_workers(live_host: Hosts) -> None:
     for line, worker in zip(workers, host.workers(), strict=True):
         state = "leader" if worker["slot"] == 0 else "ready"
         assert line.split()[1:5] == [str(worker["pid"]), str(worker["slot"]), "1", state]
+    more = host.command("status", "-v").stdout
+    assert "\nHOOK CHAIN" not in shown.stdout
+    assert "\nHOOK CHAIN" in more
 
 
 def test_status_shows_a_draining_worker(live_host: Hosts) -> None:
@@ -209,6 +221,41 @@ def test_connections_in_several_messages_are_all_shown(live_host: Hosts) -> None
     assert len({row["peer"] for row in document["connections"]}) == 400
 
 
+def test_connections_are_selected_over_all_workers_and_one_is_disconnected(live_host: Hosts) -> None:
+    host = live_host("--plugin", "echo", "--workers", "2")
+
+    def document(*words: str) -> dict[str, Any]:
+        printed = host.command(*words, "--json").stdout
+        check_printed(printed, *words, "--json")
+        found: dict[str, Any] = json.loads(printed)
+        return found
+
+    with ExitStack() as stack:
+        clients = [stack.enter_context(host.connect()) for _ in range(16)]
+        assert all(answers(client, b"x" * size) for size, client in enumerate(clients, 1))
+        largest = host.command("connections", "--sort", "in", "--limit", "3")
+        rows = document("connections", "--sort", "in", "--limit", "3")
+        assert [row["bytes_in"] for row in rows["connections"]] == [16, 15, 14]
+        assert (rows["matched"], rows["total"]) == (16, 16)
+        assert (len(largest.stdout.splitlines()), largest.stderr) == (4, "3 of 16 connections\n")
+        port = clients[4].getsockname()[1]
+        one = document("connections", "--peer", f":{port}", "--sort", "rate_in")
+        assert [(row["bytes_in"], row["in_per_second"]) for row in one["connections"]] == [(5, 0.0)]
+        groups = document("connections", "--group", "peer")["groups"]
+        assert [(group["peer"], group["connections"]) for group in groups] == [("127.0.0.1", 16)]
+        worker, number = (str(one["connections"][0][key]) for key in ("pid", "id"))
+        shown = host.command("disconnect", worker, number)
+        assert (shown.stdout, shown.returncode) == (f"disconnected 127.0.0.1:{port} of service default\n", 0)
+        assert clients[4].recv(1) == b""
+        host.wait_for_log("client_disconnected")
+        clients[4].close()
+        host.until(lambda status: status["totals"]["connections"] == 15)
+        assert "error" in document("disconnect", worker, number)
+        again = host.command("disconnect", worker, number)
+        assert (again.returncode, "has no connection" in again.stderr) == (1, True)
+        assert all(answers(client) for client in clients if client is not clients[4])
+
+
 def test_a_worker_that_does_not_answer_is_named_and_the_exit_status_is_1(live_host: Hosts) -> None:
     host = live_host("--plugin", "echo", "--workers", "2")
     with ExitStack() as stack:
@@ -222,7 +269,7 @@ def test_a_worker_that_does_not_answer_is_named_and_the_exit_status_is_1(live_ho
     document = json.loads(shown.stdout)
     assert document["unanswered"] == [{"slot": 1, "pid": second["pid"]}]
     assert {row["pid"] for row in document["connections"]} == {first["pid"]}
-    assert shown.stderr == f"worker 1 (pid {second['pid']}) did not answer in time\n"
+    assert shown.stderr == f"reactorhost: warning: worker 1 (pid {second['pid']}) did not answer in time\n"
 
 
 # reopen

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from clients import answers, connect_unix
-from daemons import run
+from daemons import run, without_progress
 from kernel import sleeps
 from plugin_files import plugin_file
 from reactorhost.config.service import Service
@@ -39,7 +39,7 @@ def refused(tmp_path: Path, *arguments: str) -> tuple[int, str]:
     ended = run("start", "--run-dir", str(tmp_path / "run"), *arguments)
     assert "Traceback" not in ended.stderr
     assert not (tmp_path / "run").exists()
-    return ended.returncode, ended.stderr
+    return ended.returncode, without_progress(ended.stderr)
 
 
 def test_a_socket_file_has_its_mode_and_owner_and_is_served(live_host: Hosts, tmp_path: Path) -> None:
@@ -270,7 +270,10 @@ def test_an_abstract_name_is_served_by_one_host_and_free_after_it(live_host: Hos
     assert [each["address"] for each in host.status()["listeners"]] == [f"unix://@{name}"]
     assert refused(tmp_path, "--plugin", "echo", *address) == (
         1,
-        f"reactorhost: unix://@{name} is in use by another process\n  hint: see which with: ss -lxp\n",
+        (
+            f"reactorhost: unix://@{name} is in use by another process\n"
+            "  hint: see which with: ss -lxp; or choose another address with --listen\n"
+        ),
     )
     assert run("check", "--plugin", "echo", *address).returncode == 0
     assert host.command("reload").returncode == 0

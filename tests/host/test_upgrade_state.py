@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import socket
 import urllib.request
@@ -13,6 +12,7 @@ from typing import Any
 
 from clients import answers
 from installations import Installation
+from kernel import open_files
 from line_clients import LineClient
 from pki import Pki
 from reactorhost.ipc.control_client import CONTROL_SOCKET
@@ -118,7 +118,7 @@ def test_upgrades_leave_no_descriptor_and_no_memory_behind(live_host: Hosts) -> 
     for _ in range(3):
         assert host.command("upgrade").returncode == 0
         host.until(lambda status: len(status["workers"]) == 2)
-        links = [os.readlink(each) for each in Path(f"/proc/{host.pid}/fd").iterdir()]
+        links = open_files(host.pid).values()
         files = [each for each in links if not each.startswith("socket:")]
         held.append((len(links) - len(files), sorted(files)))
     assert held[0][1] == held[1][1] == held[2][1]
@@ -126,7 +126,10 @@ def test_upgrades_leave_no_descriptor_and_no_memory_behind(live_host: Hosts) -> 
     assert held[2][0] <= held[0][0] + 1
     assert "file_restored" not in host.log()
     (worker, _) = host.workers()
-    names = [os.readlink(each) for each in Path(f"/proc/{worker['pid']}/fd").iterdir()]
-    assert not [each for each in names if each.startswith("/memfd:upgrade") or each.endswith("/lock")]
+    assert not [
+        each
+        for each in open_files(worker["pid"]).values()
+        if each.startswith("/memfd:upgrade") or each.endswith("/lock")
+    ]
     with host.connect() as client:
         assert answers(client)

@@ -76,6 +76,28 @@ def test_a_similar_word_is_suggested_and_a_different_one_is_not() -> None:
     assert did_you_mean("x", []) is None
 
 
+COMMANDS = "start stop restart reload scale status top logs check config plugins new health version reopen connections"
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [
+        ("strat", "start"),
+        ("tpo", "top"),
+        ("lgos", "logs"),
+        ("reolad", "reload"),
+        ("ver", "version"),
+        ("conn", "connections"),
+        ("nope", None),
+        ("list", None),
+        ("echo", None),
+        ("co", None),
+    ],
+)
+def test_only_a_word_that_is_near_is_suggested(word: str, expected: str | None) -> None:
+    assert errors.most_similar(word, COMMANDS.split()) == expected
+
+
 def test_a_worker_that_reaches_a_limit_fails_to_boot_and_other_errors_are_bugs() -> None:
     error = boot_error(OSError(errno.EMFILE, os.strerror(errno.EMFILE)))
     assert (error.exit_status, error.what) == (3, "a worker cannot boot: Too many open files")

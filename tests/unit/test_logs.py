@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import logging
 import os
+import pty
 import sys
+import termios
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import given, strategies
 
-from reactorhost import logs
+from reactorhost import log_setup, logs
 from reactorhost.address import Address, Endpoint
-from reactorhost.logs import EventLog, JsonFormatter, TextFormatter
+from reactorhost.logs import EventLog, JournalFormatter, JsonFormatter, LogFormat, TextFormatter
 from reactorhost.printable import printable
 
 
@@ -47,6 +49,50 @@ def test_json_is_one_object_with_the_same_fields() -> None:
         "worker": 7,
         "slot": 1,
     }
+
+
+@pytest.mark.parametrize(
+    ("level", "start"),
+    [
+        (logging.DEBUG, "<7>debug"),
+        (logging.INFO, "<6>info"),
+        (logging.WARNING, "<4>warning"),
+        (logging.ERROR, "<3>error"),
+        (logging.CRITICAL, "<2>critical"),
+    ],
+)
+def test_in_the_journal_each_line_has_its_priority_and_no_time(level: int, start: str) -> None:
+    made = record("hook_failed", slot=1)
+    made.levelno, made.levelname = level, logging.getLevelName(level)
+    made.reactorhost_details = "Traceback\nValueError: no room"
+    priority = start[:3]
+    assert JournalFormatter({"worker": 7}).format(made).splitlines() == [
+        f"{start} hook_failed worker=7 slot=1",
+        f"{priority}    Traceback",
+        f"{priority}    ValueError: no room",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("log_format", "formatter"),
+    [("auto", JournalFormatter), ("text", TextFormatter), ("json", JsonFormatter)],
+)
+def test_lines_have_priorities_in_the_journal_unless_a_format_is_set(
+    monkeypatch: pytest.MonkeyPatch, log_format: LogFormat, formatter: type[logging.Formatter]
+) -> None:
+    status = os.fstat(2)
+    monkeypatch.setenv("JOURNAL_STREAM", f"{status.st_dev}:{status.st_ino}")
+    assert type(log_setup.install(None, log_format, "info").formatter) is formatter
+
+
+def test_a_file_has_no_priorities_where_standard_error_is_the_journal(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    status = os.fstat(2)
+    monkeypatch.setenv("JOURNAL_STREAM", f"{status.st_dev}:{status.st_ino}")
+    handler = log_setup.install(tmp_path / "log", "auto", "info")
+    assert type(handler.formatter) is TextFormatter
+    os.close(handler.descriptor)
 
 
 def test_a_log_that_was_renamed_was_not_removed(tmp_path: Path) -> None:
@@ -123,7 +169,7 @@ def test_a_traceback_is_indented_text_or_a_field_of_the_object() -> None:
 
 
 def test_lines_at_or_above_the_level_are_written_with_the_context(tmp_path: Path) -> None:
-    logs.install(tmp_path / "log", "text", "info", master=5)
+    log_setup.install(tmp_path / "log", "text", "info", master=5)
     log = EventLog(logging.getLogger("reactorhost")).bind(slot=2)
     log.debug("not_told")
     log.info("reported")
@@ -139,7 +185,7 @@ def test_lines_at_or_above_the_level_are_written_with_the_context(tmp_path: Path
 
 
 def test_reopen_after_a_rotation_continues_in_a_new_file(tmp_path: Path) -> None:
-    handler = logs.install(tmp_path / "log", "text", "info")
+    handler = log_setup.install(tmp_path / "log", "text", "info")
     log = EventLog(logging.getLogger("reactorhost"))
     log.info("before")
     (tmp_path / "log").rename(tmp_path / "log.1")
@@ -151,12 +197,12 @@ def test_reopen_after_a_rotation_continues_in_a_new_file(tmp_path: Path) -> None
 
 
 def test_a_line_that_cannot_be_written_raises_nothing(tmp_path: Path) -> None:
-    logs.install(Path("/dev/full"), "text", "info")
+    log_setup.install(Path("/dev/full"), "text", "info")
     EventLog(logging.getLogger("reactorhost")).info("lost")
 
 
 def test_a_record_that_cannot_be_formatted_raises_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    logs.install(tmp_path / "log", "text", "info")
+    log_setup.install(tmp_path / "log", "text", "info")
     logging.getLogger("chat").info("%d guests", "two")
     logging.getLogger("chat").info("next")
     assert "next" in (tmp_path / "log").read_text()
@@ -166,7 +212,7 @@ def test_a_record_that_cannot_be_formatted_raises_nothing(tmp_path: Path, capsys
 def test_a_reopen_that_fails_keeps_the_old_file(tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()
-    handler = logs.install(folder / "log", "text", "info")
+    handler = log_setup.install(folder / "log", "text", "info")
     os.rename(folder, tmp_path / "moved")
     with pytest.raises(OSError, match="No such file"):
         handler.reopen()
@@ -175,7 +221,7 @@ def test_a_reopen_that_fails_keeps_the_old_file(tmp_path: Path) -> None:
 
 
 def test_lines_can_be_held_and_released(tmp_path: Path) -> None:
-    handler = logs.install(tmp_path / "log", "text", "info")
+    handler = log_setup.install(tmp_path / "log", "text", "info")
     log = EventLog(logging.getLogger("reactorhost"))
     handler.hold()
     log.info("first")
@@ -188,7 +234,7 @@ def test_lines_can_be_held_and_released(tmp_path: Path) -> None:
 def test_a_full_pipe_does_not_block(monkeypatch: pytest.MonkeyPatch) -> None:
     reader, writer = os.pipe()
     try:
-        handler = logs.install(None, "text", "info")
+        handler = log_setup.install(None, "text", "info")
         monkeypatch.setattr(handler, "descriptor", writer)
         log = EventLog(logging.getLogger("reactorhost"))
         for _ in range(300):
@@ -197,3 +243,32 @@ def test_a_full_pipe_does_not_block(monkeypatch: pytest.MonkeyPatch) -> None:
     finally:
         os.close(reader)
         os.close(writer)
+
+
+@pytest.mark.parametrize(
+    ("cleared", "written"),
+    [(0, b"\r\n"), (termios.ECHOCTL, b""), (termios.ECHO, b"")],
+    ids=["both", "no ^C", "no echo"],
+)
+def test_a_new_line_begins_behind_what_a_terminal_has_echoed(cleared: int, written: bytes) -> None:
+    screen, line = pty.openpty()
+    try:
+        attributes = termios.tcgetattr(line)
+        attributes[3] = attributes[3] & ~cleared
+        termios.tcsetattr(line, termios.TCSANOW, attributes)
+        handler = logs.AppendHandler(None, descriptor=line)
+        handler.end_echoed_line()
+        handler.emit(logging.makeLogRecord({"msg": "."}))
+        found = b""
+        while not found.endswith(b".\r\n"):
+            found += os.read(screen, 100)
+        assert found == written + b".\r\n"
+    finally:
+        os.close(screen)
+        os.close(line)
+
+
+def test_a_file_gets_no_empty_line_for_a_terminal(tmp_path: Path) -> None:
+    handler = logs.AppendHandler(tmp_path / "log")
+    handler.end_echoed_line()
+    assert (tmp_path / "log").read_bytes() == b""

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import tarfile
 import zipfile
 from pathlib import Path
 
-PACKAGES = {
-    "reactorhost": {"reactorhost", "README.md", "CHANGELOG.md", "LICENSE"},
-    "reactorhost_accesslog": {"reactorhost_accesslog", "README.md", "tests"},
-    "reactorhost_asgi": {"reactorhost_asgi", "README.md", "tests"},
-    "reactorhost_chat": {"reactorhost_chat", "README.md", "tests"},
-    "reactorhost_echo": {"reactorhost_echo", "README.md", "tests"},
-    "reactorhost_redis": {"reactorhost_redis", "README.md", "tests"},
-    "reactorhost_websocket": {"reactorhost_websocket", "README.md", "tests"},
-}
+HOST = {"reactorhost", "man", "README.md", "CHANGELOG.md", "LICENSE"}
+PLUGINS = (
+    "reactorhost_accesslog",
+    "reactorhost_asgi",
+    "reactorhost_chat",
+    "reactorhost_echo",
+    "reactorhost_guard",
+    "reactorhost_proxy",
+    "reactorhost_redis",
+    "reactorhost_redisserver",
+    "reactorhost_websocket",
+)
+PACKAGES = {"reactorhost": HOST} | {name: {name, "README.md", "LICENSE", "tests"} for name in PLUGINS}
+# What a wheel installs beside the package.
+DATA = {"reactorhost": {"share/man/man1/reactorhost.1"}}
 # hatchling adds these to every source archive.
 ALWAYS = {"pyproject.toml", "PKG-INFO", ".gitignore"}
 
@@ -32,11 +39,25 @@ def main(dist: Path) -> None:
         expect(f"{package} sdist", found, expected)
         with zipfile.ZipFile(one(dist, f"{package}-*.whl")) as wheel:
             names = wheel.namelist()
+            check_description(package, wheel)
         tops = {name.split("/")[0] for name in names}
-        expect(f"{package} wheel", {top for top in tops if not top.endswith(".dist-info")}, {package})
+        expect(f"{package} wheel", {top for top in tops if not top.endswith((".dist-info", ".data"))}, {package})
         if f"{package}/py.typed" not in names:
             raise SystemExit(f"{package} wheel has no py.typed: its types would be ignored")
+        if not any(name.endswith(".dist-info/licenses/LICENSE") for name in names):
+            raise SystemExit(f"{package} wheel has no license file")
+        data = {name.partition(".data/data/")[2] for name in names if ".data/" in name}
+        expect(f"{package} wheel's data", data, DATA.get(package, set()))
         print(f"{package}: sdist and wheel hold what they should ({len(names)} files)")
+
+
+def check_description(package: str, wheel: zipfile.ZipFile) -> None:
+    """Check that what the package index shows has no links to files, which are not there."""
+    [name] = [name for name in wheel.namelist() if name.endswith(".dist-info/METADATA")]
+    text = wheel.read(name).decode()
+    relative = re.findall(r"\]\((?!https?://|#)[^)]*|src(?:set)?=\"(?!https://)[^\"]*", text)
+    if relative or not text.partition("\n\n")[2].strip():
+        raise SystemExit(f"{package} has no description for the package index, or one with relative links: {relative}")
 
 
 def one(dist: Path, pattern: str) -> Path:

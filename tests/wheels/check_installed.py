@@ -1,6 +1,7 @@
 """Use the installed wheels as a new user would; run by an interpreter outside the tree.
 
-Start in the background, talk, stop, uninstall the plugin, see the right error. The session `wheels` calls it.
+Start in the background, talk, stop, uninstall the plugin, see the right error. The session `wheels` calls it with the
+folder of the wheels.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ def main() -> None:
         SystemExit: something is not as a user expects it.
     """
     tell_versions()
+    expect_all(Path(sys.argv[1]))
     with tempfile.TemporaryDirectory(prefix="reactorhost-run-") as folder:
         run_dir = Path(folder) / "run"
         with started(run_dir, "--plugin", "echo") as address:
@@ -75,7 +77,17 @@ def tell_versions() -> None:
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in names)
     print(f"Python {sys.version.split()[0]}: {versions}")
     if reactorhost.__version__ not in command(0, "--version"):
-        raise SystemExit("--version tells another version than the package's")
+        raise SystemExit("--version prints another version than the package's")
+    if not Path(sys.prefix, "share", "man", "man1", "reactorhost.1").is_file():
+        raise SystemExit("the manual page is not installed")
+
+
+def expect_all(dist: Path) -> None:
+    """Check that every distribution that was built is installed, in the version of its wheel."""
+    built = {tuple(wheel.name.split("-")[:2]) for wheel in dist.glob("*.whl")}
+    installed = {(each.name.replace("-", "_"), each.version) for each in importlib.metadata.distributions()}
+    if missing := built - installed:
+        raise SystemExit(f"not installed: {sorted(missing)}")
 
 
 @contextmanager
@@ -86,7 +98,7 @@ def started(run_dir: Path, *plugins: str) -> Iterator[tuple[str, int]]:
     try:
         listening = re.search(r"tcp://127\.0\.0\.1:(\d+)", command(0, "status", "--json", *place))
         if not listening:
-            raise SystemExit("status --json does not tell the address")
+            raise SystemExit("status --json does not have the address")
         address = ("127.0.0.1", int(listening[1]))
         yield address
     except BaseException:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import select
 import signal
 import subprocess
@@ -10,8 +11,14 @@ import sys
 from pathlib import Path
 
 from reactorhost.testing import DEADLINE_SECONDS, HostFailedError, LiveHost
+from schemas import check_printed
 
 COMMAND = (sys.executable, "-m", "reactorhost")
+
+
+def without_progress(stderr: str) -> str:
+    """Return what a command wrote without the lines of its progress, which it has if it is slow."""
+    return re.sub(r"(?m)^(?:starting|reloading|scaling|stopping|restarting|upgrading): .*\n", "", stderr)
 
 
 class Daemon(LiveHost):
@@ -102,8 +109,8 @@ class Daemon(LiveHost):
 def run(
     *arguments: str, environment: dict[str, str] | None = None, cwd: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run `reactorhost ARGUMENTS` until it exits."""
-    return subprocess.run(
+    """Run `reactorhost ARGUMENTS` until it exits; what it prints with `--json` has to have the shape of its schema."""
+    done = subprocess.run(
         [*COMMAND, *arguments],
         capture_output=True,
         text=True,
@@ -113,3 +120,5 @@ def run(
         cwd=cwd,
         stdin=subprocess.DEVNULL,
     )
+    check_printed(done.stdout, *arguments)
+    return done

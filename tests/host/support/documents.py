@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
@@ -9,21 +10,38 @@ from reactorhost.ipc.status import (
     BusStatus,
     EventStatus,
     History,
+    LastError,
     Latency,
     ListenerStatus,
     PluginMetricsStatus,
     Rates,
     ScalingStatus,
+    ServiceStatus,
     SlotStatus,
     StatusDocument,
+    Totals,
     WorkerStatus,
 )
 
 NOON = 1_795_435_477.0
 """Default time of the documents."""
 
+_ids = itertools.count(1)
+
 LATENCY: Latency = {"p50_seconds": 11e-6, "p99_seconds": 119e-6, "p999_seconds": 1.2e-3, "max_seconds": 4.1e-3}
 UNKNOWN_LATENCY: Latency = {"p50_seconds": None, "p99_seconds": None, "p999_seconds": None, "max_seconds": None}
+
+
+def totals(connections: int) -> Totals:
+    return {
+        "connections": connections,
+        "accepted": 3_000_000,
+        "refused": 12,
+        "messages": 40_000_000,
+        "bytes_in": 16 << 30,
+        "bytes_out": 16 << 30,
+        "hook_errors": 3,
+    }
 
 
 def rates(scale: float = 1.0) -> Rates:
@@ -43,6 +61,8 @@ def worker(slot: int, pid: int, state: str = "ready", **fields: object) -> Worke
         "pid": pid,
         "generation": 7,
         "state": state,
+        "boot": None,
+        "holds": [],
         "uptime_seconds": 270_000.0 - slot,
         "state_seconds": 269_999.0,
         "deadline_seconds": None,
@@ -50,6 +70,9 @@ def worker(slot: int, pid: int, state: str = "ready", **fields: object) -> Worke
         "leader": False,
         "full": False,
         "lag_max_seconds": 140e-6 + slot * 11e-6,
+        "silent_seconds": None,
+        "stall": None,
+        "process_state": None,
         "cpu_percent": 71.0 + slot % 7,
         "busy_percent": 64.0 + slot % 7,
         "rss_bytes": 44_500_000 + slot * 100_000,
@@ -117,19 +140,64 @@ def slot(number: int, state: str = "ready", **fields: object) -> SlotStatus:
         "retry_seconds": None,
         "adopted_by": None,
         "last_exit": None,
+        "reason": None,
     }
     made.update(fields)
     return made  # type: ignore[return-value]  # every field is there
 
 
-def listener(number: int | None, **fields: object) -> ListenerStatus:
+def client_row(**fields: object) -> dict[str, Any]:
+    """Return a row of the list of connections, without the fields that only some lists have."""
+    return {
+        "id": 17,
+        "pid": 4243,
+        "slot": 0,
+        "service": "default",
+        "peer": "127.0.0.1:53422",
+        "age_seconds": 65.0,
+        "idle_seconds": 0.5,
+        "bytes_in": 10,
+        "bytes_out": 2048,
+        "queued_bytes": 900,
+        "state": "open",
+        **fields,
+    }
+
+
+def listener(sockets: int, **fields: object) -> ListenerStatus:
     made: dict[str, Any] = {
         "service": "default",
         "address": "tcp://0.0.0.0:9000",
-        "slot": number,
+        "sockets": sockets,
         "depth": 0,
-        "limit": 1024,
+        "limit": 1024 * sockets,
         "dropped": 0,
+        "fullest_slot": 0,
+        "fullest_depth": 0,
+        "fullest_limit": 1024,
+    }
+    made.update(fields)
+    return made  # type: ignore[return-value]  # every field is there
+
+
+def service(name: str, **fields: object) -> ServiceStatus:
+    made: dict[str, Any] = {
+        "name": name,
+        "addresses": ["tcp://0.0.0.0:9000"],
+        "plugins": [
+            {"name": "accesslog", "distribution": "reactorhost-accesslog", "version": "0.2.1", "time_share": 0.125},
+            {"name": "echo", "distribution": "reactorhost-echo", "version": "0.1.0", "time_share": 0.875},
+        ],
+        "receives": True,
+        "workers": 4,
+        "limited_by": None,
+        "max_connections": 40_000,
+        "connections": 6200,
+        "totals": totals(6200),
+        "rates": rates(6.27),
+        "latency": LATENCY,
+        "queue": {"depth": 0, "limit": 4096, "dropped": 0},
+        "bus_members": 0,
     }
     made.update(fields)
     return made  # type: ignore[return-value]  # every field is there
@@ -146,18 +214,47 @@ def plugin(name: str, version: str | None, **fields: object) -> PluginMetricsSta
         "close_per_second": 231.0,
         "latency": LATENCY,
         "time_share": 0.5,
+        "waiting_share": 0.0,
         "errors": 0,
         "errors_per_second": 0.0,
         "last_error": None,
-        "last_error_age_seconds": None,
         "stats": {},
     }
     made.update(fields)
     return made  # type: ignore[return-value]  # every field is there
 
 
+def last_error(message: str, **fields: object) -> LastError:
+    made: dict[str, Any] = {
+        "message": message,
+        "hook": "receive",
+        "where": "echo.py:15",
+        "peer": "10.1.2.3:40112",
+        "slot": 2,
+        "age_seconds": 5.0,
+    }
+    made.update(fields)
+    return made  # type: ignore[return-value]  # every field is there
+
+
 def event(seconds_ago: float, name: str, level: str = "info", **fields: object) -> EventStatus:
-    return {"time": NOON - seconds_ago, "level": level, "event": name, "fields": fields}  # type: ignore[typeddict-item]
+    number = next(_ids)
+    return {
+        "id": number,
+        "entry": number,
+        "time": NOON - seconds_ago,
+        "first_time": NOON - seconds_ago,
+        "level": level,
+        "event": name,
+        "fields": fields,  # type: ignore[typeddict-item]  # a test's own fields
+        "count": 1,
+        "slots": [fields["slot"]] if isinstance(fields.get("slot"), int) else [],  # type: ignore[list-item]  # it is one
+    }
+
+
+def repeated(newest: EventStatus, count: int, slots: list[int], first_ago: float) -> EventStatus:
+    """Return an entry of which `newest` is the last repeat."""
+    return {**newest, "count": count, "slots": slots, "first_time": NOON - first_ago}
 
 
 def history(samples: int = 300, end: float = NOON) -> History:
@@ -181,7 +278,7 @@ def document(count: int = 8, /, **fields: object) -> StatusDocument:
     """Return the document of a host whose workers all serve; `fields` replace those of the document."""
     everybody = [worker(number, 4243 + number) for number in range(count)]
     made: dict[str, Any] = {
-        "schema": 1,
+        "schema": 2,
         "version": "0.1.0",
         "name": "default",
         "pid": 4242,
@@ -199,7 +296,7 @@ def document(count: int = 8, /, **fields: object) -> StatusDocument:
         "config_file": None,
         "admin": [],
         "backlog": 1024,
-        "max_connections": 65_536,
+        "max_connections": max(65_536, 8_192 * count),
         "workers_wanted": count,
         "workers_ready": count,
         "reloading": False,
@@ -213,28 +310,14 @@ def document(count: int = 8, /, **fields: object) -> StatusDocument:
         "limited": {"denied": 0, "over_address_limit": 0, "late_messages": 0, "rate_pauses": 0},
         "problems": [],
         "services": [
-            {
-                "name": "default",
-                "addresses": ["tcp://0.0.0.0:9000"],
-                "plugins": [
-                    {"name": "accesslog", "distribution": "reactorhost-accesslog", "version": "0.2.1"},
-                    {"name": "echo", "distribution": "reactorhost-echo", "version": "0.1.0"},
-                ],
-                "receives": True,
-                "workers": count,
-                "limited_by": None,
-                "max_connections": count * 10_000,
-            }
+            service(
+                "default",
+                workers=count,
+                max_connections=count * 10_000,
+                connections=sum(each["connections"] for each in everybody),
+            )
         ],
-        "totals": {
-            "connections": sum(each["connections"] for each in everybody),
-            "accepted": 3_000_000,
-            "refused": 12,
-            "messages": 40_000_000,
-            "bytes_in": 16 << 30,
-            "bytes_out": 16 << 30,
-            "hook_errors": 3,
-        },
+        "totals": totals(sum(each["connections"] for each in everybody)),
         "rates": rates(6.27),
         "latency": LATENCY,
         "bus": None,
@@ -248,7 +331,7 @@ def document(count: int = 8, /, **fields: object) -> StatusDocument:
         },
         "slots": [slot(number) for number in range(count)],
         "workers": everybody,
-        "listeners": [listener(number) for number in range(count)],
+        "listeners": [listener(count)],
         "plugins": [
             plugin("accesslog", "0.2.1", time_share=0.14),
             plugin(
@@ -256,14 +339,14 @@ def document(count: int = 8, /, **fields: object) -> StatusDocument:
                 "0.1.0",
                 time_share=0.86,
                 errors=3,
-                last_error="ValueError: no such room",
-                last_error_age_seconds=7860.0,
+                last_error=last_error("ValueError: no such room", age_seconds=7860.0),
             ),
         ],
         "events": [
             event(400.0, "reload_started", generation=7),
             event(390.0, "reload_finished", generation=7),
         ],
+        "crashes": [],
         "history": None,
     }
     made.update(fields)
@@ -282,6 +365,7 @@ def troubled(**fields: object) -> StatusDocument:
         4311,
         "starting",
         uptime_seconds=1.2,
+        state_seconds=1.2,
         connections=0,
         rates=rates(0.0),
         latency=UNKNOWN_LATENCY,
@@ -292,10 +376,16 @@ def troubled(**fields: object) -> StatusDocument:
     )
     workers[6:7] = [starting]
     made["slots"][6] = slot(
-        6, "backoff", restarts=3, retry_seconds=4.0, adopted_by=4243, last_exit="signal 11 (SIGSEGV)"
+        6,
+        "backoff",
+        restarts=3,
+        retry_seconds=4.0,
+        adopted_by=4243,
+        last_exit="signal 11 (SIGSEGV)",
+        reason="signal 11 (SIGSEGV)",
     )
     made["workers_ready"] = 6
-    made["listeners"][3]["depth"] = 400
+    made["listeners"][0].update({"depth": 400, "fullest_slot": 3, "fullest_depth": 400})
     made["rates"]["hook_errors"] = 2.0
     made["events"] += [
         event(

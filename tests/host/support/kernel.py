@@ -41,14 +41,27 @@ def resident_bytes(pid: int) -> int:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
+def open_files(pid: int) -> dict[int, str]:
+    """Return the open descriptors of a process with what they refer to, without files of /proc.
+
+    Those are open for a moment whenever a process of the host reads one, and would be counted once in a while.
+    """
+    found = {}
+    for name in os.listdir(f"/proc/{pid}/fd"):
+        # It may have been closed since.
+        with suppress(FileNotFoundError):
+            found[int(name)] = os.readlink(f"/proc/{pid}/fd/{name}")
+    return {number: target for number, target in found.items() if not target.startswith("/proc/")}
+
+
 def descriptors(pid: int) -> int:
-    """Return the number of open descriptors of a process."""
-    return len(os.listdir(f"/proc/{pid}/fd"))
+    """Return the number of open descriptors of a process, without files of /proc."""
+    return len(open_files(pid))
 
 
 def leave_descriptors(pid: int, more: int) -> None:
     """Limit a process to `more` descriptors beyond those it has open."""
-    taken = {int(name) for name in os.listdir(f"/proc/{pid}/fd")}
+    taken = open_files(pid)
     free = (number for number in count() if number not in taken)
     limit = next(islice(free, more, None))
     _, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 from contextlib import ExitStack
 from typing import Self
@@ -42,6 +43,10 @@ class LineClient:
     def end(self) -> None:
         """Send the end of the stream."""
         self._socket.shutdown(socket.SHUT_WR)
+
+    def readable(self, seconds: float) -> bool:
+        """Return whether bytes arrive within some seconds; those that were received with the last line do not count."""
+        return bool(select.select([self._socket], (), (), seconds)[0])
 
     def line(self) -> str:
         """Return the next line.

@@ -14,10 +14,12 @@ from unittest.mock import Mock
 from planner_settings import host_settings
 from reactorhost.errors import BootError
 from reactorhost.histogram import bucket
-from reactorhost.ipc.counters import Counters, Timings
+from reactorhost.ipc.counters import SERVICE_TOTALS, Counters, Timings
+from reactorhost.ipc.service_pages import GAUGES, Lanes, ServiceRecords, records_of
 from reactorhost.ipc.shared_cells import SharedCells, cells_bytes
 from reactorhost.master.context import MasterContext
 from reactorhost.master.lifecycle import Lifecycle
+from reactorhost.master.listen.slot_socket import Queue
 from reactorhost.master.metrics.collect import collect
 from reactorhost.master.metrics.values import Values
 from reactorhost.master.plan.actions import Spawn
@@ -25,6 +27,7 @@ from reactorhost.master.plan.planner import Planner
 from reactorhost.master.stats.bus_monitor import BusMonitor
 from reactorhost.master.stats.events import EventRing
 from reactorhost.master.stats.monitor import Monitor
+from reactorhost.master.stats.service_sums import ServiceSums
 from reactorhost.master.stats.shared_counters import SharedCounterRows
 from reactorhost.master.supervisor import Supervisor
 from reactorhost.master.workers.exit_report import ExitReport, Sample
@@ -46,13 +49,28 @@ class FakePool:
         self.order = Mock()
 
     def samples(self, now: float) -> dict[int, Sample]:
-        return {pid: copy.deepcopy(page) for pid, page in self.pages.items()}
+        return {pid: replace(copy.deepcopy(page), at=now) for pid, page in self.pages.items()}
+
+    def service_pages(self) -> list[Any]:
+        records = [self.service_records(page) for page in self.pages.values()]
+        return [(Mock(counted=lambda each: each.counted, timed=lambda *_: 0), each) for each in records]
+
+    def service_records(self, page: Sample) -> ServiceRecords:
+        """Return the records of a worker whose only service has counted what the worker has."""
+        names = (*GAUGES, *SERVICE_TOTALS)
+        return records_of(Lanes(names, ()), [[getattr(page.counters, name) for name in names]])
 
     def counters(self, pid: int) -> Counters:
         return self.pages[pid].counters
 
     def pids(self) -> list[int]:
         return list(self.pages)
+
+    def stall(self, pid: int) -> None:
+        return None
+
+    def boot(self, pid: int) -> None:
+        return None
 
     def plugins(self) -> dict[str, dict[str, Any]]:
         return self.loaded
@@ -61,22 +79,24 @@ class FakePool:
 class MeasuredHost:
     """Planner, lifecycle and statistics of a host, with the workers that a test adds."""
 
-    def __init__(self, workers: int = 2, plugins: Sequence[str] = ("echo",), **changed: Any) -> None:
-        settings = host_settings(workers)
-        services = tuple(replace(each, plugins=tuple(plugins)) for each in settings.services)
+    def __init__(
+        self, workers: int = 2, plugins: Sequence[str] = ("echo",), *, services: Sequence[str] = (), **changed: Any
+    ) -> None:
+        settings = host_settings(workers, **dict.fromkeys(services))
+        chains = tuple(replace(each, plugins=tuple(plugins)) for each in settings.services)
         self.now = time.monotonic()
         self.plugins = tuple(plugins)
-        self.listening: list[Any] = []
+        self.listening: list[tuple[str, str, Queue]] = []
         reactor = Reactor(FakePoller(FakeClock()))
         # A pool in all that is used of it.
         self.pool = pool = cast("Any", FakePool(reactor))
-        self.planner = Planner(replace(settings, services=services, **changed))
+        self.planner = Planner(replace(settings, services=chains, **changed))
         self.log = EventRing(logging.getLogger("reactorhost.measured"))
-        self.monitor = Monitor(reactor, pool)
+        self.monitor = Monitor(reactor, pool, ServiceSums(len(chains)))
         self.context = MasterContext(
             reactor,
             self.log,
-            Mock(status=lambda: self.listening),
+            Mock(queues=lambda: iter(self.listening)),
             self.planner,
             pool,
             self.monitor,
@@ -125,12 +145,14 @@ class MeasuredHost:
 
     def end(self, pid: int, how: str = "signal 9 (SIGKILL)") -> None:
         """Let a worker end, as the pool reports it, and its slot be filled."""
-        report = ExitReport(how, 0, self.pool.pages.pop(pid), None, BootError("it failed"))
+        last = self.pool.pages.pop(pid)
+        report = ExitReport(how, 0, last, None, BootError("it failed"), self.pool.service_records(last))
         self.lifecycle._exited(pid, report)
         # The lifecycle reads the clock itself: not before its back-off ends.
         self.now = time.monotonic()
         self.settle()
 
     def collect(self) -> Values:
-        """Return what a scrape has now."""
+        """Return what a scrape has after a sample that is taken now."""
+        self.monitor.services.take(self.pool.service_pages(), self.now)
         return collect(self.context, STARTED_AT, self.now)

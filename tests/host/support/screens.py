@@ -19,10 +19,12 @@ from typing import Self
 
 import pyte
 
-from reactorhost.testing import DEADLINE_SECONDS
+from reactorhost.testing import DEADLINE_SECONDS, LiveHost
 
 ENTER = b"\x1b[?1049h"
 LEAVE = b"\x1b[?1049l"
+KEY_LINE = "q quit"
+"""The beginning of the last line of `top`."""
 _MODES = slice(0, 4)
 # pyte would treat these as text.
 _UNKNOWN_TO_PYTE = re.compile(rb"\x1b\[\?(?:1049|7)[hl]")
@@ -127,10 +129,11 @@ class ScreenProgram:
         return status
 
     def is_restored(self) -> bool:
-        """Return whether modes, main screen and cursor of the terminal are restored."""
+        """Return whether modes, main screen, cursor and mouse of the terminal are restored."""
         modes = termios.tcgetattr(self._theirs)[_MODES] == self._before[_MODES]
         last = self.written.rfind
-        return modes and last(LEAVE) > last(ENTER) and last(b"\x1b[?25h") > last(b"\x1b[?25l")
+        mouse = last(b"\x1b[?1000l") >= last(b"\x1b[?1000h")
+        return modes and mouse and last(LEAVE) > last(ENTER) and last(b"\x1b[?25h") > last(b"\x1b[?25l")
 
     def hang_up(self) -> None:
         """Close the terminal."""
@@ -153,6 +156,23 @@ class ScreenProgram:
 def reactorhost(*arguments: str) -> list[str]:
     """Return the command line of a command."""
     return [sys.executable, "-m", "reactorhost", *arguments]
+
+
+def top(
+    host: LiveHost,
+    *arguments: str,
+    columns: int = 120,
+    rows: int = 40,
+    environment: dict[str, str] | None = None,
+) -> ScreenProgram:
+    """Return `top` for a host."""
+    command = reactorhost("top", "--run-dir", str(host.run_dir), *arguments)
+    return ScreenProgram(command, columns, rows, environment)
+
+
+def row_of(lines: list[str], text: str) -> str:
+    """Return the first line with a text."""
+    return next(line for line in lines if text in line)
 
 
 def _take_terminal() -> None:

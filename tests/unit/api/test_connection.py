@@ -61,6 +61,7 @@ METHODS: dict[str, Callable[[Any], object]] = {
     "connection.send_eof": lambda connection: connection.send_eof(),
     "connection.pause": lambda connection: connection.pause(),
     "connection.resume": lambda connection: connection.resume(),
+    "connection.throttle": lambda connection: connection.throttle(1),
     "connection.call_later": lambda connection: connection.call_later(0, print),
     "connection.create_task": lambda connection: connection.create_task(None),
     "connection.send_file": lambda connection: connection.send_file(None),
@@ -102,6 +103,7 @@ def test_a_connection_refuses_another_thread(plugin_bench: Bench, method: str) -
         ("worker.call_every", lambda worker: worker.call_every(1, print)),
         ("worker.call_cron", lambda worker: worker.call_cron("* * * * *", print)),
         ("worker.connect", lambda worker: worker.connect("tcp://192.0.2.1:9", object())),
+        ("worker.hold", lambda worker: worker.hold("saving")),
         ("worker.watch", lambda worker: worker.watch(0, on_readable=print)),
     ],
 )

@@ -65,3 +65,21 @@ def test_the_flags_of_a_hint_select_the_same_host_where_variables_select_another
     variable: str, name: str, flags: str
 ) -> None:
     assert selection(name, Path("/run/reactorhost", name), {variable: "another"}, 0).flags == flags
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("use `reactorhost restart` for it", "use `reactorhost restart --name chat` for it"),
+        ("`reactorhost scale 2-8`, or a file", "`reactorhost scale 2-8 --name chat`, or a file"),
+        ("use `/srv/venv/bin/reactorhost restart`", "use `/srv/venv/bin/reactorhost restart --name chat`"),
+        (
+            "`reactorhost reopen` or `reactorhost reload`",
+            "`reactorhost reopen --name chat` or `reactorhost reload --name chat`",
+        ),
+        ("`reactorhost stop --run-dir /srv`", "`reactorhost stop --run-dir /srv`"),
+        ("`reactorhost plugins`", "`reactorhost plugins`"),
+    ],
+)
+def test_the_commands_in_a_text_get_the_flags_that_they_lack(text: str, expected: str) -> None:
+    assert Selection("host 'chat'", " --name chat").in_commands(text) == expected

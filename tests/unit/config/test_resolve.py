@@ -62,7 +62,7 @@ def test_one_plugin_is_enough() -> None:
     assert (found.backlog, found.max_connections, found.max_send_buffer) == (102400, 65536, 16 << 20)
     assert (found.stop_timeout, found.boot_timeout, found.drain_timeout) == (8, 30, 3600)
     assert (found.retire_delay, found.idle_timeout, found.close_timeout) == (65, None, 10)
-    assert (found.log_file, found.log_format, found.log_level) == (None, "text", "info")
+    assert (found.log_file, found.log_format, found.log_level) == (None, "auto", "info")
     assert (found.user, found.group, found.plugin_tables) == (None, None, {})
 
 
@@ -388,7 +388,7 @@ def test_a_syntax_error_is_reported_with_file_and_line(write: Write) -> None:
 @pytest.mark.parametrize(
     ("installed", "hint"),
     [
-        ([], "name one: --plugin NAME"),
+        ([], "name a file: --plugin ./FILE.py"),
         (["echo"], "name one: --plugin echo (installed: echo)"),
         (["echo", "accesslog"], "name one: --plugin NAME (installed: accesslog, echo)"),
     ],

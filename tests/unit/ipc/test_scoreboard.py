@@ -10,9 +10,12 @@ from typing import cast
 import pytest
 
 from reactorhost.ipc.counters import TOTALS, Counters, Timings
-from reactorhost.ipc.scoreboard import MOST_PLUGINS, Layout, PagesState, Scoreboard, ScoreboardState
+from reactorhost.ipc.scoreboard import LAYOUT, MOST_PLUGINS, Layout, PagesState, Scoreboard, ScoreboardState
+from reactorhost.ipc.stall import Stall
 from reactorhost.ipc.typed_json import from_json, to_json
 from reactorhost.system.shared_memory import SharedMemory
+
+STALL = Stall("made", "receive", "made.py:3", 12.5)
 
 
 def test_every_field_is_read_as_it_was_stored() -> None:
@@ -56,6 +59,27 @@ def test_pages_are_separate_and_a_page_taken_again_is_empty() -> None:
     assert board.read_timings(first, 1) == [Timings(), Timings()]
 
 
+def test_what_blocks_a_loop_is_stored_until_it_turns() -> None:
+    board = Scoreboard(2)
+    page, other = board.take_page(), board.take_page()
+    board.write_bus_id(page, b"12345678")
+    assert board.read_stall(page) is None
+    for stall in (STALL, replace(STALL, where="a.py:1"), None, STALL):
+        board.write_stall(page, stall)
+        assert board.read_stall(page) == stall
+    assert board.read_stall(other) is None
+    assert board.has_bus_id(b"12345678")
+    board.give_back(page)
+    assert board.take_page() == page
+    assert board.read_stall(page) is None
+
+
+def test_the_pages_of_an_earlier_version_have_no_stall() -> None:
+    layout = to_json(LAYOUT)
+    del layout["stall_at"]
+    assert from_json(Layout, layout).stall_at == 0
+
+
 def test_plugins_beyond_the_capacity_of_a_page_are_left_out() -> None:
     board = Scoreboard(2)
     full, other = board.take_page(), board.take_page()
@@ -96,8 +120,7 @@ def test_the_bus_id_of_a_worker_is_known_until_it_has_ended() -> None:
 def handed_over(board: Scoreboard, pages: tuple[PagesState, ...] | None = None) -> Scoreboard:
     """Return the scoreboard of a program that gets a board's descriptors; the first `pages` are those of `board`."""
     state = from_json(ScoreboardState, to_json(board.export()))
-    pages = tuple(replace(each, descriptor=os.dup(each.descriptor)) for each in pages or state.pages)
-    return Scoreboard(99, replace(state, cells_descriptor=os.dup(state.cells_descriptor), pages=pages))
+    return Scoreboard(99, _duplicated(replace(state, pages=pages or state.pages)))
 
 
 def test_the_pages_of_workers_continue_in_another_program() -> None:
@@ -106,10 +129,12 @@ def test_the_pages_of_workers_continue_in_another_program() -> None:
     board.give_back(first)
     board.write(second, Counters(pid=2, messages=7))
     board.write_timings(second, [Timings(1, 2, 3)])
+    board.write_stall(second, STALL)
     board.shared_cells.cells[board.shared_cells.position(second, 5)] = 9
     other = handed_over(board)
     board.close_descriptors()
     assert (other.read(second), other.read_timings(second, 0)) == (Counters(pid=2, messages=7), [Timings(1, 2, 3)])
+    assert other.read_stall(second) == STALL
     assert other.shared_cells.sum(5) == 9
     # The worker of before goes on writing, and the other program starts workers.
     board.write(second, Counters(pid=2, messages=8))
@@ -130,6 +155,7 @@ def test_pages_with_other_fields_are_read_by_name_until_their_workers_have_ended
     earlier = PagesState(memory.export(), Layout(4096, fields, ("calls", "nanoseconds", "errors"), 64, 4, 1), (page,))
     other = handed_over(board, (earlier,))
     assert other.read(page) == Counters(pid=7, messages=11)
+    assert other.read_stall(page) is None
     assert other.read_timings(page, 5) == [Timings(0, 2, 3), Timings(0, 9, 10)]
     fresh = other.take_page()
     other.write(fresh, Counters(pid=8))
@@ -141,6 +167,15 @@ def test_pages_with_other_fields_are_read_by_name_until_their_workers_have_ended
     assert [each.used for each in third.export().pages] == [(fresh,)]
     assert third.take_page() == page
     assert third.read(page) == Counters()
+
+
+def test_records_of_services_that_no_worker_has_are_not_passed_on_for_ever() -> None:
+    board = Scoreboard(2, services=3)
+    other = Scoreboard(2, _duplicated(board.export()), services=1)
+    # It may have to return to the program of before.
+    assert [each.services for each in other.export().services] == [3, 1]
+    other.close_unused()
+    assert [each.services for each in other.export().services] == [1]
 
 
 def test_the_connections_of_addresses_are_passed_on_with_their_salt() -> None:
@@ -183,4 +218,5 @@ def test_without_a_limit_no_memory_is_made_for_addresses() -> None:
 def _duplicated(state: ScoreboardState) -> ScoreboardState:
     """Return a state whose files are closed apart from those of the board that it is of."""
     pages = tuple(replace(each, descriptor=os.dup(each.descriptor)) for each in state.pages)
-    return replace(state, cells_descriptor=os.dup(state.cells_descriptor), pages=pages)
+    services = tuple(replace(each, descriptor=os.dup(each.descriptor)) for each in state.services)
+    return replace(state, cells_descriptor=os.dup(state.cells_descriptor), pages=pages, services=services)

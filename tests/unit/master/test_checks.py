@@ -11,6 +11,7 @@ import pytest
 from reactorhost.config.resolve import resolve
 from reactorhost.errors import BootError, ReactorhostError
 from reactorhost.master.checks import check_settings
+from reactorhost.master.listen import bind
 
 
 @pytest.mark.parametrize(
@@ -44,6 +45,16 @@ def test_the_limit_of_open_files_must_be_enough(
 def test_an_endpoint_that_other_machines_reach_is_a_warning(tmp_path: Path, admin: str | None, warns: bool) -> None:
     settings = resolve({"plugins": ("echo",), "admin": admin}, {}, tmp_path)
     expected = ["admin is tcp://0.0.0.0:0: other machines reach it, without password and TLS"]
+    assert check_settings(settings) == (expected if warns else [])
+
+
+@pytest.mark.parametrize(("backlog", "warns"), [(None, False), ("4096", False), ("5000", True)])
+def test_a_backlog_that_was_set_and_cannot_be_had_is_a_warning(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, backlog: str | None, warns: bool
+) -> None:
+    monkeypatch.setattr(bind, "effective_backlog", lambda asked: min(asked, 4096))
+    settings = resolve({"plugins": ("echo",), "backlog": backlog}, {}, tmp_path)
+    expected = ["the kernel limits the backlog to 4096 (net.core.somaxconn), and 5000 was set"]
     assert check_settings(settings) == (expected if warns else [])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from planner_settings import host_settings
 from reactorhost.config.resolve import resolve
 from reactorhost.errors import ReactorhostError, UsageError
 from reactorhost.master.admin.commands import AdminCommands
+from reactorhost.master.admin.configuration_file import ConfigurationFile
 from reactorhost.master.lifecycle import Lifecycle
 from reactorhost.master.plan.planner import HostState, Planner
 
@@ -32,6 +34,20 @@ def test_the_file_of_the_workers_is_written_before_a_status_is_sent() -> None:
     assert [each[0] for each in calls.method_calls] == ["rundir.write_workers", "session.done"]
 
 
+@pytest.mark.parametrize(("since", "wanted"), [({}, None), ({"events_since": 7}, 7)], ids=str)
+def test_a_status_has_the_events_since_an_id(since: dict[str, Any], wanted: int | None) -> None:
+    status = Mock()
+    AdminCommands(Mock(), Mock(), Mock(), status, Mock(), Mock()).verbs()["status"](Mock(), since)
+    assert status.document.call_args.kwargs["events_since"] == wanted
+
+
+@pytest.mark.parametrize("since", ["7", True, 1.5])
+def test_events_since_anything_but_an_id_are_refused(since: object) -> None:
+    commands = AdminCommands(Mock(), Mock(), Mock(), Mock(), Mock(), Mock())
+    with pytest.raises(UsageError, match="events_since must be the id of an event"):
+        commands.verbs()["status"](Mock(), {"events_since": since})
+
+
 class Host:
     """What requests to scale act on."""
 
@@ -41,8 +57,10 @@ class Host:
         self.read_again = Mock(return_value=settings)
         context: Any = Mock(planner=self.planner)
         imported = Mock(changed=tuple)
-        launch: Any = Mock(read_again=self.read_again, terminal_gone=lambda: False, directory=".", imported=imported)
-        self.commands = AdminCommands(context, Mock(), Mock(), Mock(), launch, Mock())
+        self.launch: Any = Mock(
+            read_again=self.read_again, terminal_gone=lambda: False, directory=".", imported=imported
+        )
+        self.commands = AdminCommands(context, Mock(), Mock(), Mock(), self.launch, Mock())
 
     def scale(self, workers: object) -> tuple[int, str | None]:
         """Request a number of workers; returns the wanted one, and the range in which it follows the load."""
@@ -59,6 +77,34 @@ class Host:
         self.read_again.return_value = resolve(flags, {}, Path("/"), uid=1000, cpus=lambda: 3)
         self.commands.signals()[signal.SIGHUP]()
         return self.wanted()
+
+
+def test_a_reload_warns_of_a_configuration_that_only_hup_reads(tmp_path: Path) -> None:
+    host, path = Host("2"), tmp_path / "host.toml"
+    path.write_text("[host]\n")
+    host.launch.configuration = ConfigurationFile(path)
+    path.write_text("[host]\nworkers = 3\n")
+    session = Mock()
+    host.commands.verbs()["reload"](session, {})
+    session.warning.assert_called_once_with(
+        f"{path} has changed, and a reload brings code only; `kill -HUP {os.getpid()}` reads it and reloads"
+    )
+    host.commands.signals()[signal.SIGHUP]()
+    session = Mock()
+    host.commands.verbs()["reload"](session, {})
+    session.warning.assert_not_called()
+
+
+def test_a_refused_configuration_is_not_in_use(tmp_path: Path) -> None:
+    host, path = Host("2"), tmp_path / "host.toml"
+    path.write_text("[host]\n")
+    host.launch.configuration = ConfigurationFile(path)
+    path.write_text("[host]\nwrkers = 3\n")
+    host.read_again.side_effect = ReactorhostError("unknown key")
+    host.commands.signals()[signal.SIGHUP]()
+    session = Mock()
+    host.commands.verbs()["reload"](session, {})
+    session.warning.assert_called_once()
 
 
 def test_a_number_fixes_what_followed_the_load_until_auto() -> None:
@@ -171,3 +217,21 @@ def test_health_is_what_the_probe_reports() -> None:
     result = session.done.call_args.kwargs
     assert result["ready"] is False
     assert "the host is being stopped" in result["not_ready"]
+
+
+def test_a_client_that_reopens_the_log_follows_how_many_workers_confirm() -> None:
+    context: Any = Mock(planner=Planner(host_settings(2)))
+    for pid in (7, 8):
+        context.planner.slots[pid] = Mock()
+        context.planner.table.add(pid, pid, 1, 0.0, 10.0)
+    session = Mock()
+    AdminCommands(context, Mock(), Mock(), Mock(), Mock(), Mock()).verbs()["reopen"](session, {})
+    session.progress.assert_called_once_with("waiting for 2 workers", step_seconds=0.0)
+
+
+def test_only_what_a_terminal_echoes_begins_a_new_line() -> None:
+    calls = Mock()
+    commands = AdminCommands(Mock(), Mock(), calls.lifecycle, Mock(), Mock(), calls.log_file)
+    commands.signals()[signal.SIGTERM]()
+    commands.signals()[signal.SIGINT]()
+    assert [each[0] for each in calls.method_calls] == ["lifecycle.stop", "log_file.end_echoed_line", "lifecycle.stop"]

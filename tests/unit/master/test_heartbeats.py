@@ -10,6 +10,7 @@ from unittest.mock import Mock
 import pytest
 
 from planner_settings import host_settings
+from reactorhost.ipc.stall import Stall
 from reactorhost.master.heartbeats import HeartbeatWatch
 from reactorhost.master.plan.planner import Planner
 from reactorhost.master.plan.slot import Slot
@@ -30,7 +31,9 @@ class Watched:
         self.heartbeats = {7: self.now}
         self.log, self.reactor, self.supervisor = Mock(), Mock(), Mock()
         monitor = Mock(heartbeats=lambda: self.heartbeats)
-        context = SimpleNamespace(log=self.log, reactor=self.reactor, planner=planner, monitor=monitor)
+        self.stall: Stall | None = None
+        pool = Mock(stall=lambda _pid: self.stall)
+        context = SimpleNamespace(log=self.log, reactor=self.reactor, planner=planner, monitor=monitor, pool=pool)
         self._watch = HeartbeatWatch(context, self.supervisor)  # type: ignore[arg-type]
 
     def check(self, age: float) -> float:
@@ -78,6 +81,14 @@ def test_a_worker_that_is_blocked_again_and_again_is_logged_once_a_minute(watche
     watched.now += 10.0
     watched.check(1.5)
     watched.log.warning.assert_called_with("worker_blocked", slot=0, pid=7, seconds=1.5, suppressed=4)
+
+
+def test_the_place_that_blocks_a_worker_is_logged(watched: Watched) -> None:
+    watched.stall = Stall("made", "receive", "made.py:3", 99.0)
+    watched.check(1.5)
+    watched.log.warning.assert_called_once_with(
+        "worker_blocked", slot=0, pid=7, seconds=1.5, plugin="made", hook="receive", where="made.py:3", suppressed=0
+    )
 
 
 def test_a_worker_at_a_breakpoint_is_not_reported(watched: Watched) -> None:

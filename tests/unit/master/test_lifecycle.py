@@ -10,13 +10,20 @@ from unittest.mock import Mock
 import pytest
 
 from planner_settings import host_settings
+from reactorhost.config.settings import Layer, Origin
 from reactorhost.errors import BootError
-from reactorhost.ipc.messages import Order
+from reactorhost.ipc.counters import Counters, Timings
+from reactorhost.ipc.messages import Order, Report
+from reactorhost.ipc.service_pages import ServiceRecords
 from reactorhost.master.context import MasterContext
 from reactorhost.master.lifecycle import Lifecycle
 from reactorhost.master.plan.planner import HostState, Planner
+from reactorhost.master.plan.worker_table import WorkerState
+from reactorhost.master.stats.ended_workers import ExitReason
 from reactorhost.master.stats.monitor import Monitor
+from reactorhost.master.stats.service_sums import ServiceSums
 from reactorhost.master.supervisor import Supervisor
+from reactorhost.master.workers.exit_report import OUT_OF_MEMORY, ExitReport, Sample, StackDump
 from reactorhost.reactor import Reactor
 from reactorhost.testing.fakes import FakeClock, FakePoller
 
@@ -30,10 +37,10 @@ class Host:
         self.clock = FakeClock()
         self.reactor = Reactor(FakePoller(self.clock), self.clock)
         self.planner = Planner(host_settings(workers))
-        self.pool = pool = Mock(pids=list, samples=lambda now: {}, connections=lambda: 0)
+        self.pool = pool = Mock(pids=list, samples=lambda now: {}, service_pages=list, connections=lambda: 0)
         pool.fork = Mock(side_effect=forks)
         listeners = Mock(effective_backlog=lambda: 1 << 30)
-        monitor = Monitor(self.reactor, pool)
+        monitor = Monitor(self.reactor, pool, ServiceSums(1))
         self.context = context = MasterContext(
             self.reactor, self.log, listeners, self.planner, pool, monitor, Mock(), Mock(), Mock(), Mock()
         )
@@ -58,9 +65,23 @@ def test_what_has_to_do_with_a_worker_is_notified_of_its_end(monkeypatch: pytest
     monkeypatch.setattr(Monitor, "worker_ended", ended := Mock())
     monkeypatch.setattr(os, "wait4", Mock(side_effect=[(100, 0, None), ChildProcessError]))
     host.lifecycle.reap()
-    ended.assert_called_once_with(100, 0, report.last)
+    ended.assert_called_once_with(100, 0, report)
     for each in (host.context.requests, host.context.introductions):
         each.worker_ended.assert_called_once_with(100)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(("layer", "warns"), [(Layer.DEFAULT, False), (Layer.FILE, True)])
+def test_a_backlog_that_the_kernel_limits_is_logged_if_it_was_set(layer: Layer, warns: bool) -> None:
+    host = Host(1, [100])
+    settings = host.planner.settings
+    host.planner.settings = replace(settings, origins={**settings.origins, "backlog": Origin(layer)})
+    host.context.listeners.effective_backlog = lambda: 4096  # type: ignore[method-assign]
+    host.settle()
+    host.planner.ready(100, 0.0)
+    host.settle()
+    host.started.assert_called_once_with()
+    expected = {"backlog_limited": {"asked": settings.backlog, "effective": 4096}}
+    assert host.events("warning") == (expected if warns else {})
 
 
 def test_a_start_fails_if_no_worker_is_left_when_each_slot_has_had_its_try() -> None:
@@ -89,6 +110,50 @@ def test_a_start_with_a_slot_that_failed_is_complete_with_a_warning() -> None:
     host.started.assert_called_once_with()
     assert host.events("warning")["workers_missing"] == {"ready": 1, "wanted": 2}
     assert host.events("info")["host_ready"] == {"workers": 1}
+
+
+@pytest.mark.parametrize(
+    ("how", "stack", "reason", "event"),
+    [
+        ("exit status 0", None, "", "worker_exited"),
+        # It still booted, and had no handler of its own.
+        ("signal 3 (SIGQUIT)", None, "", "worker_exited"),
+        # `worker_killed` was logged before.
+        ("signal 9 (SIGKILL)", None, "still draining after its deadline", "worker_exited"),
+        ("signal 9 (SIGKILL)" + OUT_OF_MEMORY, None, "", "worker_crashed"),
+        # Its own alarm: a hook blocked its loop until the time to stop was over.
+        ("signal 14 (SIGALRM)", None, "", "worker_crashed"),
+        ("exit status 3", None, "", "worker_crashed"),
+        (
+            "signal 6 (SIGABRT)",
+            StackDump("File ...", "slow.py:3"),
+            "still draining after its deadline",
+            "worker_crashed",
+        ),
+    ],
+)
+def test_a_worker_that_cuts_its_clients_off_as_it_leaves_has_crashed(
+    how: str, stack: StackDump | None, reason: str, event: str
+) -> None:
+    host = leaving(0.0)
+    worker = host.planner.workers[100]
+    assert worker.state is WorkerState.STOPPING
+    worker.reason = reason
+    last = Sample(1.0, Counters(connections=7, tick=0.5), [Timings()], ())
+    host.lifecycle._exited(100, ExitReport(how, 0, last, stack, None, ServiceRecords()))
+    logged = host.events("info") | host.events("error")
+    assert [name for name in logged if name in ("worker_exited", "worker_crashed")] == [event]
+    assert logged[event].get("connections", 7) == 7
+    expected = ExitReason.EXPECTED if event == "worker_exited" else ExitReason.CRASHED
+    counted = ExitReason.OUT_OF_MEMORY if how.endswith(OUT_OF_MEMORY) else expected
+    assert host.context.monitor.samples.ended.exits[counted] == 1
+
+
+def test_a_worker_that_was_to_end_before_it_served_may_fail_to_boot() -> None:
+    host = leaving(0.0)
+    report = ExitReport("exit status 4", 0, Sample(1.0, Counters(), [Timings()], ()), None, None, ServiceRecords())
+    host.lifecycle._exited(100, report)
+    assert host.events("info")["worker_exited"]["how"] == "exit status 4"
 
 
 def leaving(delay: float) -> Host:
@@ -168,6 +233,19 @@ def test_the_progress_of_a_delayed_stop_has_both_times() -> None:
     host.reactor.turn(0)
     text = watcher.progress.call_args.args[0]
     assert text == "clients are accepted for 7 s more; 0 connections open on 1 worker, at most 12 s left"
+
+
+def test_the_progress_of_a_stop_has_what_plugins_hold_the_workers_for() -> None:
+    host = Host(2, [100, 101])
+    host.settle()
+    reported = dict(call.args for call in host.pool.on.call_args_list)[Report.HELD]
+    watcher = Mock()
+    host.lifecycle.stop(watcher)
+    for pid in (100, 101, 99):
+        reported(pid, {"holds": [{"plugin": "store", "reason": "the disk is full"}]})
+    host.reactor.turn(0)
+    text = watcher.progress.call_args.args[0]
+    assert text.endswith(" s left, held by store: the disk is full")
 
 
 @pytest.mark.parametrize("delay", [0.0, 7.0])

@@ -39,8 +39,10 @@ def _line(function: Callable[..., object]) -> str:
 
 def test_the_hooks_are_those_of_the_contract() -> None:
     assert HOOKS == {
+        "admit": ("service", "peer"),
         "connect": ("connection",),
         "receive": ("connection", "data"),
+        "eof": ("connection",),
         "close": ("connection", "reason"),
         "drain": ("connection",),
         "worker_start": ("worker",),
@@ -56,7 +58,7 @@ def test_the_hooks_are_those_of_the_contract() -> None:
         "stream_handler": ("reader", "writer"),
         "service_workers": ("service",),
         "options": (),
-        "configure": ("config",),
+        "configure": ("config", "services"),
         "commands": ("cli",),
         "stats": (),
     }
@@ -152,7 +154,7 @@ def test_an_unknown_hook_is_refused_with_its_line() -> None:
 def test_an_unknown_hook_without_a_similar_name_lists_the_hooks() -> None:
     error = _refusal(_module(zzz=hookimpl(lambda: None)))
     assert error.hint is not None
-    assert "connect, receive, close, drain" in error.hint
+    assert "connect, receive, eof, close, drain" in error.hint
 
 
 def test_an_unknown_hook_that_is_optional_is_ignored() -> None:

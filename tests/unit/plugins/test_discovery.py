@@ -62,6 +62,33 @@ def test_an_unknown_name_without_a_similar_one_suggests_no_distribution_of_other
     assert _hint("forum") == "no plugin is installed"
 
 
+@pytest.mark.parametrize("named", ["forum", "reactorhost-forum", "Reactorhost_Forum"])
+def test_a_packaged_plugin_that_is_not_installed_is_suggested(named: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    required = ["click>=8.1", 'reactorhost-forum; extra == "all"']
+    monkeypatch.setattr(metadata, "requires", lambda distribution: required)
+    install = "in a clone of reactorhost: pip install ./plugins/reactorhost-forum"
+    assert _hint(named) == f"{install}; no plugin is installed"
+    assert _hint("other") == "no plugin is installed"
+
+
+@pytest.mark.parametrize(("folder", "path"), [("", "."), ("reactorhost-forum", "./reactorhost-forum")])
+def test_a_package_that_is_here_and_not_installed_is_suggested(
+    folder: str, path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / folder).mkdir(exist_ok=True)
+    (tmp_path / folder / "pyproject.toml").write_text('[project.entry-points.reactorhost]\nforum = "forum"\n')
+    monkeypatch.chdir(tmp_path)
+    assert _hint("forum") == f"its package is not installed: pip install -e {path}; no plugin is installed"
+    assert _hint("other") == "no plugin is installed"
+
+
+@pytest.mark.parametrize("text", ["not TOML", "project = 1", '[project]\nname = "reactorhost-forum"\n'])
+def test_another_pyproject_suggests_nothing(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "pyproject.toml").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    assert _hint("forum") == "no plugin is installed"
+
+
 @pytest.mark.parametrize("named", ["reactorhost-chat", "Reactorhost_Chat", "made_chatter", "chat"])
 def test_the_name_of_a_distribution_or_module_suggests_its_plugin(install: Callable[..., Path], named: str) -> None:
     install("reactorhost-chat", _echo("talk", "made_chatter:plugin"))
@@ -75,6 +102,13 @@ def test_a_distribution_without_an_entry_point_is_named_with_what_it_lacks(
     install("reactorhost-silent", None)
     hint = _hint(named) or ""
     assert hint.startswith("reactorhost-silent 1.0 has no plugin: add [project.entry-points.reactorhost] to its")
+
+
+def test_a_distribution_with_a_bus_is_not_taken_for_a_plugin(install: Callable[..., Path]) -> None:
+    install("reactorhost-carrier", "[reactorhost.bus]\ncarriers = c:b\ncarrier = c:b\n")
+    assert _hint("carrier") == (
+        "reactorhost-carrier 1.0 is a bus, not a plugin: use --bus-url carrier://…; no plugin is installed"
+    )
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import types
 from collections.abc import Callable
 from functools import partial
@@ -82,7 +83,7 @@ def test_one_coroutine_function_makes_the_whole_chain_async() -> None:
 def test_attributes_that_are_not_callable_are_ignored() -> None:
     found = check("p", only(failed=3, connect=None, receive=lambda data: None))
     assert found.failed is None
-    assert list(found.implementations) == ["receive"]
+    assert list(found.methods) == ["receive"]
 
 
 @pytest.mark.parametrize("said", [Lines(), Lines], ids=["a pattern", "what makes one"])
@@ -128,7 +129,7 @@ def _with(default: Callable[..., object]) -> object:
     ("handler", "words"),
     [
         (AsClass, "is the class AsClass: pass an instance of it"),
-        (object(), "has none of the methods connect, receive, close, drain, framing, failed"),
+        (object(), "has none of the methods connect, receive, eof, close, drain, framing, failed"),
         (_with(lambda connection, dat: None), r"receive of .* has an unknown argument 'dat'; did you mean 'data'\?"),
         (_with(lambda zzz: None), "has an unknown argument 'zzz'; they are connection, data"),
         (_with(lambda worker: None), r"unknown argument 'worker'; keep the worker in a worker_start\(worker\) hook"),
@@ -139,6 +140,7 @@ def _with(default: Callable[..., object]) -> object:
         (WithoutSelf(), "receive of the handler WithoutSelf has no self: add it as the first argument"),
         (WithoutArguments(), "connect of the handler WithoutArguments has no self"),
         (only(framing=_framing), "framing of .* is async, but its result is needed immediately"),
+        (only(eof=_framing), "eof of .* is async, but its result is needed immediately"),
         (only(failed=lambda reason: None), "failed of .* unknown argument 'reason'; they are error"),
     ],
 )
@@ -155,3 +157,21 @@ def test_an_object_that_is_not_a_framing_is_refused() -> None:
 def test_the_arguments_are_those_of_the_hooks() -> None:
     assert METHODS["receive"] == ("connection", "data")
     assert METHODS["close"] == ("connection", "reason")
+
+
+def test_the_methods_of_a_class_are_examined_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    class ForEachClient:
+        def __init__(self, number: int) -> None:
+            self.number = number
+
+        def failed(self) -> int:
+            return self.number
+
+    def unexpected(function: object) -> None:
+        raise AssertionError
+
+    assert check("p", ForEachClient(1)).failed is not None
+    monkeypatch.setattr(inspect, "signature", unexpected)
+    failed = check("p", ForEachClient(2)).failed
+    assert failed is not None
+    assert failed(ValueError()) == 2

@@ -8,6 +8,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -127,6 +128,26 @@ def test_a_missing_module_is_reported_with_a_hint(plugin_file: Callable[..., Pat
     assert "No module named 'made_nowhere'" in _refusal("made_nowhere:plugin").what
 
 
+@pytest.mark.parametrize("stat_fails", [False, True])
+def test_a_module_that_is_missing_for_this_user_only_is_no_reason_to_install_it(
+    plugin_file: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stat_fails: bool
+) -> None:
+    path = plugin_file("import made_nowhere.inner\n")
+    closed = str(tmp_path)
+    real_stat, real_access = os.stat, os.access
+
+    def stat(path: Any, **options: Any) -> os.stat_result:
+        if stat_fails and path in (closed, f"{closed}/python.zip"):
+            raise PermissionError
+        return real_stat(path, **options)
+
+    monkeypatch.setattr(os, "stat", stat)
+    monkeypatch.setattr(os, "access", lambda path, *modes, **ids: path != closed and real_access(path, *modes, **ids))
+    monkeypatch.setattr(sys, "path", [*sys.path, "", f"{closed}/gone", f"{closed}/python.zip", closed])
+    hint = _refusal(path).hint or ""
+    assert hint.partition(" cannot read ")[2].startswith(f"{closed}, which is searched for modules: give this user")
+
+
 @pytest.mark.parametrize("target", ["made_gone", "made_gone.plugin:Plugin"])
 def test_a_missing_module_of_an_entry_point_is_no_reason_to_install_it(
     install: Callable[..., Path], target: str
@@ -149,12 +170,40 @@ def test_a_missing_module_of_an_object_is_looked_for_here(
 CLASS = "from reactorhost import hookimpl\nclass Thing:\n    @hookimpl\n    def receive(self, data): ...\n"
 
 
+def test_the_class_of_a_file_that_has_its_hooks_is_the_plugin(plugin_file: Callable[..., Path]) -> None:
+    imported = "from reactorhost import Lines as Other\nlimit = 5\n"
+    plugin = load(str(plugin_file(CLASS + imported)), "0.1.0")
+    assert (plugin.name, plugin.hooks, type(plugin.object).__name__) == ("made", ("receive",), "Thing")
+
+
+OTHER = CLASS.replace("Thing", "Other")
+
+
+@pytest.mark.parametrize(
+    ("source", "what"),
+    [
+        (CLASS + OTHER, "plugin made has no hook, but its Thing and Other have"),
+        (CLASS + "thing = Thing()\n", "plugin made has no hook, but its Thing has"),
+        (CLASS + "def connect(connection): ...\n", "plugin made has no hook: connect is not marked"),
+    ],
+    ids=["two classes", "an instance", "a function"],
+)
+def test_a_class_is_not_chosen_where_something_else_may_be_meant(
+    plugin_file: Callable[..., Path], source: str, what: str
+) -> None:
+    assert _refusal(plugin_file(source)).what == what
+
+
+def test_the_hooks_of_a_file_itself_take_precedence_over_those_of_a_class(plugin_file: Callable[..., Path]) -> None:
+    plugin = load(str(plugin_file(CLASS + "@hookimpl\ndef connect(connection): ...\n")), "0.1.0")
+    assert plugin.hooks == ("connect",)
+
+
 def test_a_file_whose_hooks_are_methods_names_the_class(
     plugin_file: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    path = plugin_file(CLASS)
+    path = plugin_file(CLASS + OTHER)
     error = _refusal(path)
-    assert error.what == "plugin made has no hook, but its Thing has"
     assert error.hint == f"write made:Thing, with {tmp_path} on PYTHONPATH"
     monkeypatch.chdir(tmp_path)
     assert _refusal(path).hint == f"write made:Thing, with {tmp_path} on PYTHONPATH"
@@ -166,7 +215,7 @@ def test_a_file_whose_hooks_are_methods_names_the_class(
 @pytest.mark.parametrize(("name", "module"), [("my-plug", "my_plug"), ("2nd", "_2nd"), ("a.b", "a_b")])
 def test_a_file_that_is_not_named_as_a_module_has_to_be_renamed(tmp_path: Path, name: str, module: str) -> None:
     path = tmp_path / f"{name}.py"
-    path.write_text(CLASS)
+    path.write_text(CLASS + "thing = Thing()\n")
     renamed = f"rename the file to {module}.py and write {module}:Thing, with {tmp_path} on PYTHONPATH"
     assert _refusal(str(path)).hint == renamed
 

@@ -20,6 +20,7 @@ bell = "\\u0007"
 key = "hunter2"
 token = { env = "TOKEN" }
 unknown = "hunter2"
+users = { env = "hunter2" }
 [plugin.chat]
 word = "hunter2"
 """
@@ -30,6 +31,7 @@ OPTIONS = (
     Option("bell"),
     Option("key", secret=True),
     Option("token", secret=True),
+    Option("users", dict, secret=True),
     Option("pin", secret=True, default="1234"),
     Option("rate", float, default=None),
     Option("loud", bool, default=True),
@@ -53,8 +55,9 @@ def test_a_value_is_shown_if_its_plugin_declares_it_and_it_is_not_secret(tmp_pat
         ("plugin.echo.key", "***", "FILE:9"),
         ("plugin.echo.token", '{ env = "TOKEN" }', "FILE:10"),
         ("plugin.echo.unknown", "***", "FILE:11"),
+        ("plugin.echo.users", "***", "FILE:12"),
         ("plugin.echo.pin", "***", "default"),
         ("plugin.echo.rate", "-", "default"),
         ("plugin.echo.loud", "true", "default"),
-        ("plugin.chat.word", "***", "FILE:13"),
+        ("plugin.chat.word", "***", "FILE:14"),
     ]

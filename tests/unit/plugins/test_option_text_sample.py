@@ -17,6 +17,11 @@ VALUES: dict[type, st.SearchStrategy[Any]] = {
     float: st.floats(allow_nan=False, allow_infinity=False),
     str: st.text(st.characters(exclude_categories=["Cs"])),
     list: st.lists(st.text(st.characters(exclude_categories=["Cs"])), max_size=3),
+    dict: st.dictionaries(
+        st.text(st.characters(exclude_categories=["Cs"])),
+        st.integers(0, 9) | st.lists(st.sampled_from(["", '"', "x = 1"])) | st.just({"*.a": {}}),
+        max_size=3,
+    ),
 }
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 

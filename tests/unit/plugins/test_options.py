@@ -109,7 +109,9 @@ def test_a_plugin_gets_a_copy_of_a_list() -> None:
     assert OPTIONS[-1].default == ["a"]
 
 
-@pytest.mark.parametrize(("kind", "default"), [(dict, ...), (int, "5"), (int, True), (list, [1]), (bool, 0)])
+@pytest.mark.parametrize(
+    ("kind", "default"), [(tuple, ...), (dict, []), (int, "5"), (int, True), (list, [1]), (bool, 0)]
+)
 def test_an_option_that_contradicts_itself_is_refused(kind: type, default: object) -> None:
     with pytest.raises(TypeError, match="option 'x'"):
         Option("x", kind, default)
@@ -160,11 +162,11 @@ def test_an_option_declared_twice_is_refused(loaded: Callable[..., LoadedPlugin]
 
 def test_what_the_operator_has_to_change_is_one_sentence(loaded: Callable[..., LoadedPlugin]) -> None:
     def fail(config: object) -> None:
-        raise SetupError("port must be\nabove 0")
+        raise SetupError("port must be\nabove 0", hint="write 1")
 
     with pytest.raises(PluginError) as caught:
         configure(loaded("echo", configure=hookimpl(fail)), {}, _where)
-    assert caught.value.lines() == ["plugin echo failed in configure: port must be above 0"]
+    assert caught.value.lines() == ["plugin echo failed in configure: port must be above 0", "  hint: write 1"]
     assert caught.value.details is None
 
 
@@ -218,3 +220,39 @@ def test_code_that_an_option_names_and_that_fails_is_reported_with_its_own_place
     details = caught.value.details or ""
     assert details.endswith("OSError: no such database\n")
     assert "SetupError" not in details
+
+
+def test_several_values_that_only_the_plugin_can_refuse_are_reported_together(
+    loaded: Callable[..., LoadedPlugin],
+) -> None:
+    def refuse(config: object) -> None:
+        of_names = ExceptionGroup("names", [SetupError("are too many", option="names")])
+        raise ExceptionGroup("options", [SetupError("is above the rate", option="limit"), of_names, SetupError("Why?")])
+
+    plugin = replace(loaded("echo", configure=hookimpl(refuse)), options=OPTIONS)
+    with pytest.raises(ConfigError) as caught:
+        configure(plugin, {"path": "x", "limit": 5}, _where)
+    assert [(problem.what, problem.where) for problem in caught.value.problems] == [
+        ("'limit' of plugin echo: is above the rate", _where("limit")),
+        ("'names' of plugin echo: are too many", _where("names")),
+        ("plugin echo failed in configure: Why?", None),
+    ]
+    assert isinstance(caught.value.__cause__, ExceptionGroup)
+
+
+def test_another_exception_in_a_group_is_a_fault_of_the_plugin(loaded: Callable[..., LoadedPlugin]) -> None:
+    def fail(config: object) -> None:
+        raise ExceptionGroup("options", [SetupError("is above the rate", option="limit"), KeyError("x")])
+
+    with pytest.raises(PluginError, match=r"failed in configure: ExceptionGroup: options \(2 sub-exceptions\)"):
+        configure(loaded("echo", configure=hookimpl(fail)), {}, _where)
+
+
+def test_a_plugin_gets_the_names_of_its_services(loaded: Callable[..., LoadedPlugin]) -> None:
+    seen: list[object] = []
+
+    def store(services: object) -> None:
+        seen.append(services)
+
+    configure(loaded("echo", configure=hookimpl(store)), {}, _where, ["a", "b"])
+    assert seen == [("a", "b")]

@@ -55,6 +55,8 @@ def refusal(option: Option, given: object) -> InvalidValueError:
         (list, "a", ["a"]),
         (list, " a, b c ,,d,", ["a", "b c", "d"]),
         (list, "", []),
+        (dict, "{}", {}),
+        (dict, ' { a = { "*.b" = ["c"] }, d = 1 }', {"a": {"*.b": ["c"]}, "d": 1}),
     ],
 )
 def test_a_text_is_converted_to_the_type(kind: type, text: str, value: object) -> None:
@@ -78,6 +80,11 @@ def test_a_text_is_converted_to_the_type(kind: type, text: str, value: object) -
         (float, ""),
         (float, "0,5"),
         (float, "٣"),
+        (dict, ""),
+        (dict, "5"),
+        (dict, "{ a = }"),
+        (dict, "{}\nb = 1"),
+        (dict, "{ a = " * 2000),
     ],
 )
 def test_a_text_that_is_not_of_the_type_is_refused(kind: type, text: str) -> None:
@@ -232,3 +239,40 @@ def test_a_missing_secret_is_reported_with_the_way_to_write_it() -> None:
         "plugin echo needs the option 'key'",
         '  hint: write key = { env = "NAME" } under [plugin.echo] (of the door)',
     ]
+
+
+@pytest.mark.parametrize(
+    ("value", "what"),
+    [
+        ({}, "must not be a table with no key"),
+        ({"evn": "X"}, "must not be a table with evn"),
+        ({"env": "X", "default": "hunter2"}, "must not be a table with env, default"),
+        ({"env": 5}, "must be the name of an environment variable, not 5"),
+        ({"env": ""}, "must be the name of an environment variable, not ''"),
+        ({"env": "A=B"}, "must be the name of an environment variable, not 'A=B'"),
+        ({"env": ["X"]}, "must be the name of an environment variable, not a list"),
+        ({"env": {}}, "must be the name of an environment variable, not a table"),
+        ({"file": True}, "must be a path, not true"),
+        ({"file": ""}, "must be a path, not ''"),
+    ],
+)
+def test_a_table_is_a_value_of_a_table_option_only(value: dict[str, object], what: str) -> None:
+    error = refusal(Option("password", secret=True), value)
+    assert str(error) == what
+    assert error.hint in ('write { env = "NAME" } or { file = "PATH" }', None)
+    assert read(Option("table", dict), value) == value
+
+
+def test_a_table_that_could_be_a_reference_is_a_value_of_a_table_option(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOST", "elsewhere")
+    assert read(Option("x"), FromEnvironment("HOST")) == "elsewhere"
+    assert read(Option("x", dict), FromEnvironment("HOST")) == {"env": "HOST"}
+    assert read(Option("x", dict), FromFile(Path("/etc/y"), "y")) == {"file": "y"}
+
+
+def test_a_plugin_may_change_the_table_that_it_gets() -> None:
+    default: dict[str, dict[str, list[str]]] = {"a": {"b": []}}
+    option = Option("table", dict, default=default)
+    values = fill("p", [option], {}, lambda key: None)
+    values["table"]["a"]["b"].append("c")  # type: ignore[index]
+    assert default == {"a": {"b": []}}

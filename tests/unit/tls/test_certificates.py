@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import errno
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import trustme
 
 from reactorhost.config.service import Tls
 from reactorhost.errors import ConfigError
+from reactorhost.system.ownership import user_name
 from reactorhost.tls import certificates
 from reactorhost.tls.context import ServerNames, ServerTls
 
@@ -80,6 +83,23 @@ def test_files_that_cannot_be_read_are_errors(made: Made, tmp_path: Path) -> Non
         == f"cannot read the certificate {tmp_path / 'none'}: No such file or directory"
     )
     assert refused(path, tmp_path) == f"cannot read the key {tmp_path}: Is a directory"
+
+
+def test_a_file_that_this_user_cannot_read_has_a_hint(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, key = made("a.pem", GOOD), made("a.key", GOOD)
+    read_bytes = Path.read_bytes
+
+    def read(path: Path) -> bytes:
+        if path == key:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return read_bytes(path)
+
+    monkeypatch.setattr(Path, "read_bytes", read)
+    with pytest.raises(certificates.CertificateError) as caught:
+        certificates.load(path, key)
+    assert str(caught.value) == f"cannot read the key {key}: Permission denied"
+    user = user_name(os.geteuid())
+    assert caught.value.problem.hint == f"give user {user} the right to read it, and to enter each folder of its path"
 
 
 def test_a_file_that_is_not_pem_is_an_error(made: Made) -> None:

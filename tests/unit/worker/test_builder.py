@@ -9,7 +9,6 @@ from typing import Any, cast
 import pytest
 
 from reactorhost import Connection, Worker, hookimpl
-from reactorhost.ipc.jsonlines import Message
 from reactorhost.plugins.identity import LoadedPlugin
 from reactorhost.plugins.loading import load_object
 from reactorhost.reactor import Reactor
@@ -58,7 +57,9 @@ def test_what_services_share_and_what_is_their_own() -> None:
     assert parts.plugins == (shared,)
     assert [(worker.slot, worker.generation) for worker in started] == [(3, 7)]
     assert [service.context.limits.idle_timeout for service in parts.services.values()] == [1, 2]
-    assert {id(service.context.counters) for service in parts.services.values()} == {id(parts.context.counters)}
+    counters = [service.context.counters for service in parts.services.values()]
+    assert [id(each) for each in counters] == [id(each.counters) for each in parts.service_stats]
+    assert len({id(each) for each in (*counters, parts.context.counters)}) == 3
     assert (parts.bridge, parts.context.hook_queues, parts.occupied) == (None, None, False)
 
 
@@ -82,6 +83,15 @@ def test_a_client_is_served_and_its_end_reported() -> None:
     assert not parts.occupied
 
 
+class Closing:
+    """A plugin that refuses every client."""
+
+    @staticmethod
+    @hookimpl
+    def connect(connection: Connection) -> None:
+        connection.close()
+
+
 class SilentSocket(FakeSocket):
     """A client whose PROXY header does not come."""
 
@@ -91,34 +101,33 @@ class SilentSocket(FakeSocket):
         return super().recv(size)
 
 
-def test_what_each_service_has_counted_is_reported_once_a_second() -> None:
-    sent: list[Message] = []
+def test_each_service_counts_its_own_clients_and_the_worker_all_of_them() -> None:
+    def receive(connection: Connection, data: bytes) -> None:
+        if data == b"bad":
+            raise ValueError("no")
+        connection.send(data + data)
+
     world = World()
-    builder = world.builder(send=sent.append, counts_services=True)
-    named = LoadedService("a", [plugin(receive=lambda data: None)])
+    named = LoadedService("a", [plugin(receive=receive)])
     proxied = LoadedService("b", named.plugins, proxy_from=("127.0.0.1",))
-    parts = builder.build([named, proxied], Limits())
-    for report in parts.reports:
-        report.start()
-    clients = [SilentSocket() for _ in range(3)]
-    for service, sock in zip(("a", "a", "b"), clients, strict=True):
+    closing = LoadedService("c", [load_object(Closing, "closing")])
+    parts = world.builder().build([named, proxied, closing], Limits())
+    clients = [SilentSocket() for _ in range(4)]
+    for service, sock in zip("aabc", clients, strict=True):
         world.poller.open(sock)
         parts.services[service].acceptor("tcp")(cast("Any", sock), ("127.0.0.1", 5000))
-    while not sent:
-        world.reactor.turn(1.0)
-    accepted = {"a": {"accepted": 2}, "b": {"accepted": 1}}
+    clients[0].incoming += [b"hello"]
+    clients[1].incoming += [b"bad", b""]
+    for _ in range(3):
+        world.reactor.turn(0)
+    a, b, c = (each.counters for each in parts.service_stats)
+    assert (a.accepted, a.connections, a.messages, a.bytes_in, a.bytes_out, a.hook_errors) == (2, 1, 2, 8, 10, 1)
     # The client of "b" is in its handshake.
-    opened = {"a": {"connections": 2}, "b": {"connections": 1}}
-    assert sent.pop() == {"report": "service_stats", "counters": accepted, "gauges": opened}
-    clients[0].incoming.append(b"")
-    while not sent:
-        world.reactor.turn(1.0)
-    assert sent.pop() == {"report": "service_stats", "counters": {}, "gauges": {"a": {"connections": 1}}}
-
-
-def test_without_an_endpoint_only_metrics_of_plugins_are_reported() -> None:
-    parts = World().builder().build([LoadedService("a", [plugin(receive=lambda data: None)])], Limits())
-    assert len(parts.reports) == 1
+    assert (b.accepted, b.connections, b.messages, b.refused) == (1, 1, 0, 0)
+    assert (c.accepted, c.refused, c.hook_errors) == (1, 1, 0)
+    worker = parts.context.counters
+    assert (worker.accepted, worker.refused) == (4, 1)
+    assert worker.connections == a.connections + b.connections + c.connections
 
 
 def test_a_bridge_is_made_only_for_async_hooks() -> None:

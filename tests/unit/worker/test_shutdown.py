@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import types
 from typing import Any
 
@@ -18,7 +19,7 @@ from reactorhost.worker.context import Limits
 from reactorhost.worker.hooks.thread_pool import ThreadPool
 from reactorhost.worker.service import LoadedService
 from reactorhost.worker.shutdown import Deadline, Shutdown
-from reactorhost.worker.state import Lifecycle
+from reactorhost.worker.state import Lifecycle, WorkerState
 
 
 def test_the_deadline_only_moves_closer() -> None:
@@ -77,6 +78,103 @@ class Recorder(NoPeers):
 
     def stop(self) -> None:
         self.calls.append("stop")
+
+
+class Leaving:
+    """A worker without connections, which a plugin holds, and its fake time."""
+
+    def __init__(self, plugin: object) -> None:
+        self.clock = FakeClock(100.0)
+        self.reactor = Reactor(FakePoller(self.clock), self.clock)
+        self.parts = WorkerBuilder(reactor=self.reactor, hook_failed=lambda *failure: pytest.fail(f"{failure}")).build(
+            [LoadedService("a", [load_object(plugin, "a")])], Limits()
+        )
+        self.parts.call(self.parts.hooks.worker_start)
+        self.lifecycle = Lifecycle()
+        sockets: Any = types.SimpleNamespace(in_use=False, abandon=lambda: None)
+        settings: Any = types.SimpleNamespace(closing_seconds=3.0)
+        alarm: Any = None
+        threads = ThreadPool(1, 1, lambda *failure: None, lambda: None)
+        self.shutdown = Shutdown(
+            self.parts, sockets, threads, self.lifecycle, alarm, lambda report: None, settings, os.getppid()
+        )
+
+    def advance(self, seconds: float) -> None:
+        self.clock.now += seconds
+        self.reactor.turn(0)
+        self.reactor.turn(0)
+
+    def has_left(self) -> bool:
+        return self.lifecycle.state is WorkerState.LEAVING
+
+
+class Saving:
+    """A plugin that needs some seconds to save its state."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.saved = False
+
+    @hookimpl
+    def worker_start(self, worker: Worker) -> None:
+        self.worker = worker
+        self.hold = worker.hold("it is not saved", on_drain=self.save)
+
+    def save(self) -> None:
+        self.worker.call_later(self.seconds, self.end)
+
+    def end(self) -> None:
+        self.saved = True
+        self.hold.release()
+
+
+def test_a_worker_leaves_when_a_plugin_that_holds_it_has_saved_its_state() -> None:
+    leaving = Leaving(plugin := Saving(5.0))
+    leaving.shutdown.drain(30.0, final=False)
+    leaving.advance(0)
+    leaving.advance(4.9)
+    assert not leaving.has_left()
+    leaving.advance(0.2)
+    assert plugin.saved
+    assert leaving.has_left()
+
+
+def test_a_worker_that_is_held_leaves_when_its_connections_would_have_been_closed() -> None:
+    leaving = Leaving(plugin := Saving(60.0))
+    leaving.shutdown.drain(30.0, final=False)
+    leaving.advance(0)
+    leaving.advance(30.0)
+    leaving.advance(0.9)
+    assert not leaving.has_left()
+    assert plugin.hold.active
+    leaving.advance(0.2)
+    assert leaving.has_left()
+    assert not plugin.hold.active
+
+
+def test_a_worker_that_is_to_leave_at_once_is_not_held() -> None:
+    leaving = Leaving(plugin := Saving(5.0))
+    leaving.shutdown.quit_received()
+    assert leaving.has_left()
+    assert not plugin.hold.active
+
+
+def test_a_worker_that_has_begun_to_leave_cannot_be_held() -> None:
+    late: list[bool] = []
+
+    class Late(Saving):
+        @hookimpl
+        def worker_stop(self, worker: Worker) -> None:
+            late.append(worker.hold("too late", on_drain=lambda: pytest.fail("called")).active)
+
+    leaving = Leaving(Late(1.0))
+    leaving.shutdown.drain(30.0, final=False)
+    leaving.advance(0)
+    leaving.advance(1.0)
+    assert leaving.has_left()
+    leaving.shutdown.finish()
+    leaving.advance(0)
+    assert late == [False]
 
 
 def test_the_bus_of_a_worker_stops_after_worker_stop_and_its_subscriptions_before() -> None:

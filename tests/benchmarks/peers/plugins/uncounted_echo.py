@@ -9,10 +9,11 @@ This modifies internals of the host, which only the benchmark does.
 from collections.abc import Sequence
 
 from reactorhost import Connection, hookimpl
+from reactorhost.worker.monitor.service_stats import ServiceStats
 from reactorhost.worker.monitor.stats_publisher import StatsPublisher
 
 
-def _start_nothing(self: StatsPublisher, plugins: Sequence[str]) -> None:
+def _start_nothing(self: StatsPublisher, plugins: Sequence[str], services: Sequence[ServiceStats] = ()) -> None:
     """Start no statistics."""
 
 

@@ -18,7 +18,7 @@ async def asgi(scope: dict[str, Any], receive: Callable[[], Awaitable[Any]], sen
     elif scope["type"] == "websocket":
         await _websocket(scope["path"] == "/room", receive, send)
     elif scope["type"] == "lifespan":
-        await _lifespan(receive, send)
+        await lifespan(receive, send)
 
 
 async def _websocket(is_room: bool, receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Any]) -> None:
@@ -37,7 +37,8 @@ async def _websocket(is_room: bool, receive: Callable[[], Awaitable[Any]], send:
         _members.discard(send)
 
 
-async def _lifespan(receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Any]) -> None:
+async def lifespan(receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Any]) -> None:
+    """Complete the start and the stop of the application."""
     while True:
         event = await receive()
         await send({"type": f"{event['type']}.complete"})

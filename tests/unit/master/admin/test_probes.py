@@ -56,6 +56,7 @@ def test_verbose_has_a_line_for_each_condition() -> None:
         "[-]stop: the host is being stopped",
         "[+]workers: 1 of 1 worker serves",
         "[+]room: a worker has room for clients",
+        "[+]services: no service waits for a worker of its own",
     ]
 
 

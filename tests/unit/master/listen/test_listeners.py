@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import socket
@@ -56,6 +57,38 @@ def test_an_address_has_one_host(new_listeners: NewListeners, tmp_path: Path, ad
     first.close()
     second.bind()
     open_slot_0(second)
+
+
+@pytest.mark.parametrize(
+    ("where", "change"),
+    [
+        ("flag", "choose another address with --listen"),
+        ("variable", "change it in REACTORHOST_LISTEN"),
+        ("file", "change it in {file}:2"),
+    ],
+)
+def test_an_address_in_use_is_reported_with_where_to_change_it(
+    new_listeners: NewListeners, tmp_path: Path, where: str, change: str
+) -> None:
+    first = new_listeners("tcp://127.0.0.1:0")
+    first.bind()
+    address = str(first.groups[0])
+    flags: dict[str, object] = {"plugins": ("echo",)}
+    environment: dict[str, str] = {}
+    file = tmp_path / "host.toml"
+    match where:
+        case "flag":
+            flags["listen"] = (address,)
+        case "variable":
+            environment["REACTORHOST_LISTEN"] = address
+        case "file":
+            file.write_text(f"[service.default]\nlisten = '{address}'\nplugins = 'echo'\n")
+            flags = {"config": str(file)}
+    listeners = Listeners(resolve(flags, environment, Path("/"), uid=1000), ForkRegistry())
+    with pytest.raises(AddressInUseError) as caught:
+        listeners.bind()
+    listeners.close()
+    assert caught.value.hint == f"see which with: ss -tanp; or {change.format(file=file)}"
 
 
 def test_another_program_cannot_take_a_port_before_a_worker_is_ready(new_listeners: NewListeners) -> None:
@@ -130,14 +163,15 @@ def test_a_service_gives_up_the_sockets_of_slots(new_listeners: NewListeners, sc
     assert listeners.move("default", [1, 2], 256)
     assert listeners.owned_by(256) == [given_up]
     assert listeners.owned_by(1) == listeners.owned_by(2) == []
-    assert [each["slot"] for each in listeners.status()] == [0, 256]
+    assert [queue.slot for _, _, queue in listeners.queues()] == [0, 256]
+    assert [each["sockets"] for each in listeners.status()] == [2]
     # A worker that was forked before has a copy of it.
     listeners.open([unopened])
     assert not unopened.is_open
     listeners.open_slot(1, ["default"])
     listeners.open(listeners.owned_by(1))
     listeners.close_slot(256)
-    assert [each["slot"] for each in listeners.status()] == [0, 1]
+    assert [queue.slot for _, _, queue in listeners.queues()] == [0, 1]
 
 
 def test_an_abstract_name_has_no_file_that_can_be_lost(new_listeners: NewListeners, tmp_path: Path) -> None:
@@ -218,3 +252,21 @@ def _duplicated(state: ListenersState) -> ListenersState:
         sockets = tuple(replace(each, descriptor=os.dup(each.descriptor)) for each in group.sockets)
         groups.append(replace(group, sockets=sockets))
     return replace(state, groups=tuple(groups))
+
+
+def test_an_address_is_one_row_with_the_sum_and_the_fullest_of_its_queues(new_listeners: NewListeners) -> None:
+    listeners = new_listeners("tcp://127.0.0.1:0")
+    listeners.bind()
+    listeners.open_slot(1, ["default"])
+    listeners.open([*listeners.owned_by(0), *listeners.owned_by(1)])
+    # Steered, so that it is known in whose queue the clients are.
+    listeners.steer_away([0])
+    with contextlib.ExitStack() as clients:
+        for _ in range(3):
+            clients.enter_context(socket.create_connection(("127.0.0.1", listeners.groups[0].sockaddr[1])))
+        (row,) = listeners.status()
+    limit = row["fullest_limit"]
+    assert limit
+    assert row["limit"] == 2 * limit
+    assert (row["depth"], row["fullest_slot"], row["fullest_depth"]) == (3, 1, 3)
+    assert (row["sockets"], row["dropped"]) == (2, 0)

@@ -11,6 +11,7 @@ from unittest.mock import Mock
 
 import pytest
 
+from kernel import free_port
 from reactorhost.config.resolve import resolve
 from reactorhost.errors import ReactorhostError
 from reactorhost.master.listen.listeners import Listeners
@@ -108,14 +109,15 @@ def test_a_socket_of_both_families_serves_a_wildcard_alone(new: New) -> None:
 
 @pytest.mark.parametrize(("passed", "bound"), [("::", "0.0.0.0"), ("0.0.0.0", "[::]")])
 def test_the_family_that_was_not_passed_is_bound(new: New, passed: str, bound: str) -> None:
-    sock = tcp(passed)
-    port = port_of(sock)
+    # One that the kernel assigns may be taken in the other family.
+    port = free_port()
+    sock = tcp(passed, port)
     addresses = dict(new({"web": sock}, f"tcp://*:{port}").bound())
     assert addresses == {f"tcp://{'[::]' if passed == '::' else passed}:{port}": True, f"tcp://{bound}:{port}": False}
 
 
 def test_another_port_kind_or_host_is_bound(new: New) -> None:
-    sock = tcp("127.0.0.1")
+    sock = tcp("127.0.0.1", free_port())
     host = new(
         {"web": sock}, "tcp://127.0.0.1:0", f"udp://127.0.0.1:{port_of(sock)}", f"tcp://127.0.0.2:{port_of(sock)}"
     )

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from measured_host import STARTED_AT, MeasuredHost
 from reactorhost.config.worker_count import WorkerRange
 from reactorhost.ipc.counters import TOTALS
 from reactorhost.ipc.jsonlines import Message
+from reactorhost.master.listen.slot_socket import Queue
 from reactorhost.master.metrics import catalog
 from reactorhost.master.metrics.catalog import Metric
 from reactorhost.master.metrics.values import Values
@@ -168,7 +167,7 @@ def test_the_host_is_ready_as_its_probe_says() -> None:
     assert value(host.collect(), catalog.READY) == 1
     host.planner.workers[first].silent = True
     assert value(host.collect(), catalog.READY) == 0
-    assert value(host.collect(), catalog.WORKERS_READY) == 2
+    assert value(host.collect(), catalog.WORKERS_READY) == 1
 
 
 def test_the_slots_are_counted_by_state() -> None:
@@ -197,15 +196,11 @@ def test_the_range_of_workers_is_shown_while_their_number_follows_the_load() -> 
     assert value(values, catalog.WORKERS_USE) == 0.5
 
 
-def listener(slot: int | None, **numbers: int | None) -> dict[str, Any]:
-    unknown = {"depth": None, "limit": None, "dropped": None}
-    return {"service": "chat", "address": "tcp://127.0.0.1:9000", "slot": slot, **unknown, **numbers}
-
-
 def test_several_sockets_of_an_address_in_a_slot_are_one_series() -> None:
     host = MeasuredHost(1)
-    moved = listener(256, depth=2, limit=16, dropped=1)
-    host.listening = [listener(0, depth=1, limit=16, dropped=0), moved, moved, listener(None)]
+    moved = Queue(256, depth=2, limit=16, dropped=1)
+    queues = [Queue(0, depth=1, limit=16, dropped=0), moved, moved, Queue(None, depth=None, limit=None, dropped=None)]
+    host.listening = [("chat", "tcp://127.0.0.1:9000", queue) for queue in queues]
     values = host.collect()
     assert value(values, catalog.QUEUE_LENGTH, "chat", "tcp://127.0.0.1:9000", "0") == 1
     assert value(values, catalog.QUEUE_LENGTH, "chat", "tcp://127.0.0.1:9000", "256") == 4
@@ -239,8 +234,7 @@ def test_a_service_keeps_what_ended_workers_have_accepted() -> None:
     (service,) = host.planner.settings.services
     assert value(host.collect(), catalog.SERVICE_ACCEPTED, service.name) == 0
     for pid in (first, second):
-        counts = {"counters": {service.name: {"accepted": 5}}, "gauges": {service.name: {"connections": 2}}}
-        host.monitor.services.update(pid, counts)
+        host.count(pid, accepted=5, connections=2)
     host.end(first)
     assert value(host.collect(), catalog.SERVICE_ACCEPTED, service.name) == 10
     assert value(host.collect(), catalog.SERVICE_CONNECTIONS, service.name) == 2

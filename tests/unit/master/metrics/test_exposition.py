@@ -15,6 +15,7 @@ from measured_host import MeasuredHost
 from reactorhost import histogram
 from reactorhost.config.worker_count import WorkerRange
 from reactorhost.ipc.counters import Timings
+from reactorhost.master.listen.slot_socket import Queue
 from reactorhost.master.metrics import catalog
 from reactorhost.master.metrics.catalog import CATALOG, Kind
 from reactorhost.master.metrics.exposition import exposition
@@ -74,9 +75,7 @@ def test_a_scrape_has_every_metric_with_kind_text_and_labels(accept: str, monkey
     host.log.info("reload_finished")
     host.planner.autoscale.range = WorkerRange(2, 4)
     host.planner.autoscale.load = Load(2, busy=0.5, connections=0.5, lag_seconds=0.1, queued=0, cpus=1.0, cpus_usable=2)
-    host.listening = [
-        {"service": "default", "address": "tcp://*:1", "slot": 0, "depth": 0, "limit": 1, "dropped": 0},
-    ]
+    host.listening = [("default", "tcp://*:1", Queue(slot=0, depth=0, limit=1, dropped=0))]
     host.monitor.metrics.update(first, {"counters": {"echo": {"hits": 1}}, "gauges": {"echo": {"size": 1}}})
     found = parsed(host.collect(), accept)
     assert [family_name(each.name, each.kind, accept) for each in CATALOG] == list(found)

@@ -37,8 +37,7 @@ def happen(host: MeasuredHost, event: str, which: int) -> None:
         host.count(pid, **{name: getattr(counters, name) + which for name in TOTALS})
         host.received(pid, which / 1000)
         host.received(pid, which / 1000, plugin=which % 2, errors=1)
-        for metrics, name in ((host.monitor.metrics, "echo"), (host.monitor.services, "default")):
-            metrics.update(pid, {"counters": {name: {"accepted": counters.accepted}}, "gauges": {}})
+        host.monitor.metrics.update(pid, {"counters": {"echo": {"accepted": counters.accepted}}, "gauges": {}})
     elif event in ("crash", "leave"):
         host.end(pid, "signal 9 (SIGKILL)" if event == "crash" else "exit status 0")
     elif event == "ready":

@@ -83,7 +83,7 @@ def test_a_leader_that_hangs_leads_until_it_is_reaped() -> None:
     host = FakeSupervisor(2)
     first, second = host.running()
     host.silence(first)
-    host.planner.stalled(first, 30.0, host.now)
+    host.planner.stalled(first, 30.0, None, host.now)
     host.expire(0.0)
     host.expire(2.0)
     assert leader(host) == first

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
+import signal
 
 import pytest
 
 from planner_settings import host_settings
 from reactorhost.errors import BootError, ReactorhostError, UsageError
-from reactorhost.master.plan.actions import Drain, Spawn
+from reactorhost.master.plan.actions import Drain, Signal, Spawn
 from reactorhost.master.plan.planner import Planner
 from reactorhost.master.plan.worker_table import WorkerState
 
@@ -20,11 +21,13 @@ class FakeWatcher:
 
     def __init__(self) -> None:
         self.texts: list[str] = []
+        self.fields: dict[str, object] = {}
         self.result: dict[str, object] | None = None
         self.error: ReactorhostError | None = None
 
     def progress(self, text: str, **fields: object) -> None:
         self.texts.append(text)
+        self.fields = fields
 
     def done(self, **result: object) -> None:
         self.result = result
@@ -43,7 +46,7 @@ class FakeHost:
         for _ in range(workers):
             self.boot()
 
-    def settle(self) -> list[object]:
+    def settle(self, now: float = 0.0) -> list[object]:
         done: list[object] = []
         while actions := self.planner.decide(0.0):
             done += actions
@@ -51,7 +54,8 @@ class FakeHost:
                 if isinstance(action, Spawn):
                     self.last_pid += 1
                     self.planner.forked(self.last_pid, action.slot, action.generation, 0.0)
-        self.planner.scaling.report()
+        self.planner.reload.report(self.planner.workers.values(), now)
+        self.planner.scaling.report(now)
         return done
 
     def boot(self) -> list[object]:
@@ -115,10 +119,55 @@ def test_scaling_reports_until_the_workers_are_ready() -> None:
     host, watcher = FakeHost(1), FakeWatcher()
     host.planner.scaling.request(3, watcher)
     host.settle()
-    assert watcher.texts == ["1 of 3 workers ready"]
+    assert watcher.texts == ["1 of 3 workers ready; worker 1: starting"]
+    host.settle()
+    assert len(watcher.texts) == 1
     host.boot()
     assert watcher.texts[-1] == "3 of 3 workers ready"
     assert watcher.result == {"workers": 3, "draining": 0}
+
+
+def test_an_operation_reports_in_which_plugin_its_worker_has_been_for_longest() -> None:
+    host, watcher = FakeHost(1), FakeWatcher()
+    host.planner.scaling.request(3, watcher)
+    host.settle()
+    for pid, step, at in ((2, "import", 1.0), (3, "worker_start", 2.0)):
+        host.planner.table.note_boot_step(pid, step, "chat", at)
+        host.settle(at + 0.5)
+    assert watcher.texts[1:] == [
+        "1 of 3 workers ready; worker 2: starting",
+        "1 of 3 workers ready; worker 1: importing chat",
+    ]
+    assert watcher.fields == {"done": 1, "total": 3, "step_seconds": 1.5}
+    host.planner.ready(2, 3.0)
+    host.settle(4.0)
+    assert watcher.texts[-1] == "2 of 3 workers ready; worker 2: in worker_start of chat"
+
+
+def test_a_reload_reports_what_its_replacement_does() -> None:
+    host, watcher = FakeHost(2), FakeWatcher()
+    # A worker of the old generation, which the reload does not wait for.
+    host.exit(2)
+    host.planner.reload.request(watcher)
+    host.planner.begin_reload()
+    host.settle()
+    host.planner.table.note_boot_step(4, "configure", "chat", 3.0)
+    host.settle(5.0)
+    host.settle(6.0)
+    assert watcher.texts == [
+        "0 of 2 workers replaced; worker 0: starting",
+        "0 of 2 workers replaced; worker 0: configuring chat",
+    ]
+    assert watcher.fields == {"done": 0, "total": 2, "step_seconds": 2.0}
+
+
+def test_a_worker_that_exceeds_the_boot_timeout_is_ended_with_the_plugin_that_it_was_in() -> None:
+    host = FakeHost(1)
+    host.planner.scaling.request(2)
+    host.settle()
+    host.planner.table.note_boot_step(2, "import", "chat", 0.0)
+    (end,) = host.planner.expire(10.5)
+    assert end == Signal(2, signal.SIGABRT, "boot_timeout of 10 s exceeded, importing chat")
 
 
 def test_a_newer_request_to_scale_ends_the_earlier_one() -> None:

@@ -14,6 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from fake_supervisor import FakeSupervisor
 from planner_settings import host_settings
 from reactorhost.errors import ReactorhostError
+from reactorhost.ipc.stall import Stall
 from reactorhost.master.plan import planner_state
 from reactorhost.master.plan.actions import (
     Adopt,
@@ -279,12 +280,30 @@ def test_a_stop_is_over_within_its_timeout() -> None:
 def test_a_stuck_worker_is_not_drained_by_a_stop_but_ended_with_its_stack() -> None:
     host = FakeSupervisor()
     first, second = host.running()
-    host.planner.stalled(first, 30.0, host.now)
+    host.planner.stalled(first, 30.0, Stall("made", "receive", "made.py:3", 70.0), host.now)
     host.planner.stop(host.now, at_once=False)
     assert host.settle() == [Drain(second, 3.5, final=True)]
-    reason = "its loop did not turn for 30.0 s (stall_timeout)"
+    reason = "its loop did not turn for 30.0 s (stall_timeout), in made.receive at made.py:3"
     assert host.expire(0.0) == [Signal(first, SIGABRT, reason)]
     assert host.expire(2.0) == [Signal(first, SIGKILL, "still stuck after its deadline")]
+
+
+@pytest.mark.parametrize(
+    ("stalled", "reason"),
+    [(False, "signal 9 (SIGKILL)"), (True, "its loop did not turn for 30.0 s (stall_timeout)")],
+)
+def test_a_slot_knows_why_its_worker_ended(stalled: bool, reason: str) -> None:
+    host = FakeSupervisor(1)
+    (pid,) = host.running()
+    if stalled:
+        host.planner.stalled(pid, 30.0, None, host.now)
+    host.planner.exited(pid, "signal 9 (SIGKILL)", ReactorhostError("it failed"), host.now)
+    assert host.planner.slots[0].reason == reason
+    host.settle()
+    starting = next(iter(host.planner.workers))
+    host.planner.exited(starting, "exit status 4", ReactorhostError("plugin 'made' cannot be loaded"), host.now)
+    assert host.planner.slots[0].reason == "plugin 'made' cannot be loaded"
+    assert host.planner.slots[0].last_exit == "exit status 4"
 
 
 def test_the_adopter_is_the_next_slot_going_round_and_is_replaced_when_it_leaves() -> None:
@@ -420,7 +439,7 @@ def test_a_worker_that_is_stuck_after_its_slot_was_retired_is_ended() -> None:
     # The drain goes on for as long as its connections, at most `drain_timeout`.
     assert host.expire(50.0) == []
     host.planner.adoption.retired(1)
-    host.planner.stalled(second, 10.0, host.now)
+    host.planner.stalled(second, 10.0, None, host.now)
     assert host.expire(0.0) == [Signal(second, SIGABRT, "its loop did not turn for 10.0 s (stall_timeout)")]
     assert host.exit(second) is ExitKind.CRASHED
     assert list(host.planner.workers) == [first]
@@ -626,7 +645,7 @@ class AnySequence(RuleBasedStateMachine):
     def one_is_stuck(self, data: strategies.DataObject) -> None:
         pid = self._some(data, WorkerState.READY, WorkerState.DRAINING)
         if pid is not None:
-            self.host.planner.stalled(pid, 10.0, self.host.now)
+            self.host.planner.stalled(pid, 10.0, None, self.host.now)
 
     @rule(data=strategies.data())
     def one_that_drains_closes_its_listeners(self, data: strategies.DataObject) -> None:

@@ -165,6 +165,7 @@ LEFT_OUT = {
         "error",
         "_watchers",
         "_queue",
+        "_reported",
     },
     "recycling": {"_requests"},
     "stopping": {"_begin_at", "_end_at", "_at_once"},

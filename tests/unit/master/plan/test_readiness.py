@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
 
 from planner_settings import host_settings
+from reactorhost.errors import BootError
 from reactorhost.master.plan.planner import HostState, Planner
 from reactorhost.master.plan.readiness import checks, reasons
 from reactorhost.master.plan.worker_table import WorkerState
@@ -14,9 +16,9 @@ from reactorhost.master.plan.worker_table import WorkerState
 FULL = "every worker is full: it has max_connections connections, or no descriptors left"
 
 
-def host(workers: int, *, ready: int, ready_min: int = 1) -> Planner:
+def host(workers: int, *, ready: int, ready_min: int = 1, services: Mapping[str, int | None] = {}) -> Planner:
     """Return a host with so many ready workers, and others that boot."""
-    planner = Planner(replace(host_settings(workers), ready_min=ready_min))
+    planner = Planner(replace(host_settings(workers, **services), ready_min=ready_min))
     planner.decide(0.0)
     planner.forked(100, 0, 1, 0.0)
     if ready:
@@ -94,4 +96,53 @@ def test_every_condition_has_a_sentence_while_it_holds() -> None:
         "the host is not being stopped",
         "2 of 2 workers serve",
         "a worker has room for clients",
+        "no service waits for a worker of its own",
     ]
+
+
+@pytest.mark.parametrize(
+    ("limit", "lost", "not_ready"),
+    [
+        (1, (), []),
+        (1, (1, 2), []),
+        (1, (0,), ["service 'kv' is not served: its only worker, worker 0, is starting"]),
+        (2, (0,), []),
+        (2, (0, 1), ["service 'kv' is not served: none of workers 0 to 1 serves"]),
+        # All workers may serve it: `ready_min` is about these.
+        (3, (0, 1), []),
+        (None, (0, 1), []),
+    ],
+)
+def test_a_service_that_only_some_workers_may_serve_needs_one_of_them(
+    limit: int | None, lost: tuple[int, ...], not_ready: list[str]
+) -> None:
+    planner = host(3, ready=3, services={"web": None, "kv": limit})
+    for slot in lost:
+        planner.exited(100 + slot, "signal 9", BootError("signal 9"), 1.0)
+    assert reasons(planner) == not_ready
+
+
+def test_a_service_whose_only_worker_cannot_boot_is_named_with_the_reason() -> None:
+    planner = host(2, ready=2, services={"web": None, "kv": 1})
+    planner.workers[100].silent = True
+    served = "service 'kv' is not served: its only worker, worker 0, "
+    assert reasons(planner) == [f"{served}does not respond"]
+    planner.exited(100, "signal 9", BootError("signal 9"), 1.0)
+    planner.decide(1.0)
+    planner.forked(300, 0, 1, 1.0)
+    planner.exited(300, "exit status 3", BootError("no database"), 1.0)
+    planner.decide(1.0)
+    assert reasons(planner) == [f"{served}is in back-off"]
+    planner.decide(40.0)
+    planner.forked(301, 0, 1, 40.0)
+    assert reasons(planner) == [f"{served}is starting"]
+    planner.ready(301, 41.0)
+    assert reasons(planner) == []
+
+
+def test_a_plugin_that_allows_one_worker_limits_the_service() -> None:
+    planner = host(2, ready=2, services={"web": None, "kv": None})
+    planner.limits_declared({"kv": (1, "redisserver")}, 0.0)
+    assert reasons(planner) == []
+    planner.exited(100, "signal 9", BootError("signal 9"), 1.0)
+    assert reasons(planner) == ["service 'kv' is not served: its only worker, worker 0, is starting"]

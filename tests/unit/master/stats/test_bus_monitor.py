@@ -9,7 +9,7 @@ import pytest
 
 from reactorhost.ipc.counters import Counters
 from reactorhost.ipc.status import BusStatus
-from reactorhost.master.stats.bus_monitor import BusMonitor, shown_url
+from reactorhost.master.stats.bus_monitor import BusMonitor, BusReading, shown_url
 
 URL = "redis://cache:6379/0"
 
@@ -33,9 +33,12 @@ class Host:
         self.monitor.backend_changed(pid, {"report": "bus_backend", "state": state, "reason": reason})
 
     def shown(self, url: str | None = None) -> BusStatus:
-        shown = self.monitor.host(url)
-        assert shown is not None
-        return shown
+        return self.read(url).host
+
+    def read(self, url: str | None = None) -> BusReading:
+        reading = self.monitor.read(url, self.workers)
+        assert reading is not None
+        return reading
 
     def logged(self) -> list[str]:
         return [call[1][0] for call in self.log.method_calls]
@@ -45,14 +48,14 @@ def test_a_bus_that_was_never_used_is_null_and_one_that_was_used_stays() -> None
     host = Host()
     host.workers = {7: Counters(messages=5)}
     host.second()
-    assert host.monitor.host(URL) is host.monitor.worker(7, URL) is None
+    assert host.monitor.read(URL, host.workers) is None
     host.workers[7].bus_groups = 1
-    # Before the next sample.
-    assert host.shown()["groups"] == 1
+    # Before the next sample, of the worker too.
+    reading = host.read()
+    assert reading.host["groups"] == reading.workers[7]["groups"] == 1
     host.workers[7].bus_groups = 0
     assert host.shown()["groups"] == 0
-    worker = host.monitor.worker(7, None)
-    assert worker is not None
+    worker = host.read(None).workers[7]
     assert worker["members"] == 0
 
 
@@ -78,8 +81,7 @@ def test_figures_are_sums_and_rates_over_the_last_second() -> None:
         "dropped_per_second": 2.0,
         "backend": None,
     }
-    worker = host.monitor.worker(8, None)
-    assert worker is not None
+    worker = host.read(None).workers[8]
     assert (worker["messages_in"], worker["in_per_second"], worker["out_per_second"]) == (150, 50.0, 0.0)
 
 
@@ -121,11 +123,9 @@ def test_the_backend_of_the_host_is_that_of_the_worker_that_fares_worst(states: 
         host.backend(pid, state, f"{state} it is")
     assert host.shown(URL)["backend"] == {"url": URL, "state": worst, "reason": f"{worst} it is"}
     assert host.shown(None)["backend"] is None
-    worker = host.monitor.worker(7, URL)
-    assert worker is not None
+    worker = host.read(URL).workers[7]
     assert worker["backend"] == {"url": URL, "state": states[0], "reason": f"{states[0]} it is"}
-    other = host.monitor.worker(9, URL)
-    assert other is not None
+    other = host.read(URL).workers[9]
     assert other["backend"] is None
 
 

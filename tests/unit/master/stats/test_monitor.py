@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from unittest.mock import Mock
 
 from reactorhost.master.stats.monitor import Monitor
+from reactorhost.master.stats.service_sums import ServiceSums
 
 PID, LIMIT = 7, 30.0
 
@@ -15,8 +16,9 @@ def monitor_of(heartbeat: float) -> Monitor:
     pool = Mock()
     pool.pids.return_value = [PID]
     pool.samples.return_value = {}
+    pool.service_pages.return_value = []
     pool.counters.return_value = SimpleNamespace(heartbeat=heartbeat)
-    return Monitor(Mock(longest_turn=0.0), pool)
+    return Monitor(Mock(longest_turn=0.0), pool, ServiceSums(1))
 
 
 def stuck(monitor: Monitor, *seconds: float) -> list[tuple[int, float]]:

@@ -41,10 +41,9 @@ def test_rates_are_differences_over_the_time_between() -> None:
     samples.take({7: sample(12.0, 1500, cpu=0.5)}, 12.0)
     assert samples.rates()["messages"] == samples.worker_rates(7)["messages"] == 250.0
     assert samples.rates()["bytes_in"] == 8000.0
-    assert samples.cpu_percent(7) == 25.0
+    assert samples.load(7) == (25.0, 0.0)
     assert samples.closed_rate() == 25.0
-    assert samples.cpu_percent(8) is None
-    assert samples.busy_percent(7) == 0.0
+    assert samples.load(8) == (None, None)
     assert samples.worker_rates(8)["messages"] == 0.0
 
 
@@ -78,11 +77,22 @@ def test_percentiles_are_of_the_last_seconds_only() -> None:
     for second in range(2, 9):
         whole = timings(1000, 1.0)
         whole.receive[bucket(10_000)] += 10 * second
+        whole.calls += 10 * second
         samples.take({7: Sample(float(second), Counters(), [whole], ())}, float(second))
     found = samples.worker_latency(7)
     assert found["max_seconds"] == pytest.approx(1e-5, rel=0.13)
     assert samples.latency() == found
     assert Samples().latency()["p50_seconds"] is None
+
+
+def test_a_worker_without_calls_in_the_window_has_no_percentiles() -> None:
+    samples = Samples()
+    for second in range(1, 9):
+        idle, busy = sample(float(second), 100), sample(float(second), 100 * second)
+        samples.take({7: idle, 8: busy}, float(second))
+    assert set(samples.worker_latency(7).values()) == {None}
+    assert samples.latency() == samples.worker_latency(8)
+    assert (samples.plugin_sums()["a"].calls, sum(samples.plugin_sums()["a"].receive)) == (25, 25)
 
 
 def test_the_plugins_shares_are_scaled_from_what_was_timed() -> None:
@@ -114,3 +124,15 @@ def test_after_being_held_up_it_counts_regular_time_anew() -> None:
     assert samples.regular_since == 1.0
     samples.take({}, 30.0)
     assert samples.regular_since == 30.0
+
+
+def test_percentiles_follow_new_samples_and_the_end_of_a_worker() -> None:
+    samples = Samples()
+    samples.take({7: sample(1.0, 20), 8: sample(1.0, 20)}, 1.0)
+    assert samples.latency()["max_seconds"] == pytest.approx(2e-5, rel=0.13)
+    slow = sample(2.0, 40)
+    slow.timings[0].receive[bucket(10**9)] += 1
+    samples.take({7: slow, 8: sample(2.0, 40)}, 2.0)
+    assert samples.worker_latency(7)["max_seconds"] == pytest.approx(1.0, rel=0.13)
+    samples.worker_ended(7, 0, slow)
+    assert samples.latency()["max_seconds"] == pytest.approx(2e-5, rel=0.13)

@@ -114,7 +114,8 @@ def test_the_state_of_the_bus_continues() -> None:
     before, after = (BusMonitor(pool, Counters(), log) for _ in range(2))
     before.backend_changed(1, {"state": BackendState.DOWN, "reason": "no route"})
     after.restore(passed(BusMonitorState, before.export()))
-    assert after.host("redis://x") == before.host("redis://x")
+    shown = [each.read("redis://x", {1: Counters()}) for each in (after, before)]
+    assert shown[0] == shown[1] is not None
     after.backend_changed(1, {"state": BackendState.UP, "reason": ""})
     assert [call.args[0] for call in log.method_calls] == ["bus_backend_down", "bus_backend_up"]
 
@@ -124,8 +125,39 @@ def test_events_and_their_numbers_continue() -> None:
     before.remember("info", "worker_ready", slot=1)
     after.restore(passed(EventsState, before.export()))
     after.remember("info", "worker_ready", slot=2)
-    assert [each["fields"] for each in after.events()] == [{"slot": 1}, {"slot": 2}]
+    assert [each["fields"] for each in after.events()] == [{"slot": 2}]
     assert after.counts["worker_ready", "info"] == 2
+
+
+def test_the_ids_of_events_and_the_crashes_continue() -> None:
+    before, after = (EventRing(logging.getLogger("x")) for _ in range(2))
+    before.remember("error", "worker_crashed", slot=1, how="signal 9")
+    known = before.events()[-1]["id"]
+    after.restore(passed(EventsState, before.export()))
+    after.remember("error", "worker_crashed", slot=2, how="signal 9")
+    [changed] = after.events(known)
+    assert (changed["entry"], changed["count"], changed["slots"]) == (before.events()[0]["entry"], 2, [1, 2])
+    assert after.crashes() == [changed]
+
+
+def test_crashes_stay_in_the_order_of_their_ids() -> None:
+    before, after = (EventRing(logging.getLogger("x")) for _ in range(2))
+    before.remember("error", "worker_crashed", slot=1, how="signal 9")
+    for number in range(200):
+        before.remember("info", f"event {number}")
+    before.remember("error", "worker_crashed", slot=1, how="signal 11")
+    after.restore(passed(EventsState, before.export()))
+    assert [each["fields"]["how"] for each in after.crashes()] == ["signal 9", "signal 11"]
+    # It goes on from the entry that other events have displaced.
+    after.remember("error", "worker_crashed", slot=1, how="signal 9")
+    assert [(each["fields"]["how"], each["count"]) for each in after.crashes()] == [("signal 11", 1), ("signal 9", 2)]
+
+
+def test_events_of_an_earlier_version_get_ids() -> None:
+    ring = EventRing(logging.getLogger("x"))
+    old: Any = [{"time": 1.0, "level": "info", "event": "host_ready", "fields": {"slot": seen}} for seen in (1, 2)]
+    ring.restore(EventsState(old, {}, {}))
+    assert [(each["id"], each["count"], each["slots"]) for each in ring.events()] == [(1, 1, [1]), (2, 1, [2])]
 
 
 def test_workers_that_use_the_bus_are_introduced_to_later_ones() -> None:
@@ -149,12 +181,13 @@ def test_workers_that_use_the_bus_are_introduced_to_later_ones() -> None:
 
 # What is exported, and what need not be.
 ATTRIBUTES: dict[type, tuple[set[str], set[str]]] = {
-    Samples: ({"past", "ended", "regular_since", "_points", "_newest_wall", "_workers"}, set()),
+    # Histograms of the present second are made again.
+    Samples: ({"past", "ended", "regular_since", "_points", "_newest_wall", "_workers"}, {"_received"}),
     ReportedMetrics: ({"_counters", "_gauges", "_ended"}, set()),
     # The points are those of two seconds.
     BusMonitor: ({"_used", "_backends", "_logged", "_dropped"}, {"_pool", "_past", "_log", "_points", "_lines"}),
     SharedCounterRows: ({"_rows"}, {"_pool", "_cells", "_log", "_lines"}),
-    EventRing: ({"_events", "counts", "newest"}, {"logger", "_context"}),
+    EventRing: ({"_events", "_crashes", "_last_id", "counts", "newest"}, {"logger", "_context", "_clock"}),
 }
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import errno
+import itertools
+import os
+import resource
 import signal
 from types import SimpleNamespace
 from typing import Any
@@ -44,7 +47,7 @@ class Host:
         self.refusal: OSError | None = None
         self.requests = Mock(idle=True)
         self.log = Mock()
-        planner, pool = self.planned.planner, Mock()
+        planner, pool = self.planned.planner, Mock(awaits_exit=False)
         self.context = SimpleNamespace(
             reactor=self.reactor, log=self.log, planner=planner, pool=pool, requests=self.requests
         )
@@ -52,7 +55,8 @@ class Host:
         self.lifecycle = Mock(context=self.context, supervisor=self.supervisor, started=True, other_children={})
         self.sessions: list[Any] = []
         self.endpoint = Mock(**{"quiesce.return_value": True})
-        state = Mock(descriptors=lambda: iter(()))
+        self.descriptors: list[int] = []
+        state = Mock(descriptors=lambda: iter(self.descriptors))
         control = Mock(sessions=lambda: self.sessions)
         self.parts = Mock(control=control, endpoint=self.endpoint, export=lambda blocked: state)
         launch = Mock(arguments=("start",), directory="/", environment={"A": "b"})
@@ -152,6 +156,14 @@ def answered(host: Host) -> None:
     host.requests.idle = True
 
 
+def worker_leaves(host: Host) -> None:
+    host.context.pool.awaits_exit = True
+
+
+def worker_left(host: Host) -> None:
+    host.context.pool.awaits_exit = False
+
+
 def probed(host: Host) -> None:
     host.endpoint.quiesce.return_value = False
 
@@ -162,7 +174,13 @@ def not_probed(host: Host) -> None:
 
 @pytest.mark.parametrize(
     ("begin", "end"),
-    [(reload, no_reload), (other_client, no_other_client), (unanswered, answered), (probed, not_probed)],
+    [
+        (reload, no_reload),
+        (other_client, no_other_client),
+        (unanswered, answered),
+        (worker_leaves, worker_left),
+        (probed, not_probed),
+    ],
 )
 def test_what_runs_is_waited_for(host: Host, begin: Any, end: Any) -> None:
     session = host.request()
@@ -219,6 +237,34 @@ def test_a_program_that_cannot_be_executed_changes_nothing(host: Host) -> None:
     host.request()
     host.checked()
     assert len(host.executed) == 1
+
+
+def test_a_descriptor_that_cannot_be_handed_over_leaves_nothing_open_or_inheritable(host: Host) -> None:
+    with open(os.devnull) as good:
+        host.descriptors = [good.fileno(), -1]
+        session = host.request()
+        before = set(os.listdir("/proc/self/fd"))
+        host.checked()
+        assert session.failed.call_args.args[0].what == "cannot execute the installation: Bad file descriptor"
+        assert set(os.listdir("/proc/self/fd")) == before
+        assert not os.get_inheritable(good.fileno())
+
+
+def test_a_program_that_could_open_nothing_is_not_executed(host: Host) -> None:
+    session = host.request()
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    used = set(map(int, os.listdir("/proc/self/fd")))
+    free = (number for number in itertools.count() if number not in used)
+    # Ten are free: enough to write the state.
+    resource.setrlimit(resource.RLIMIT_NOFILE, (next(itertools.islice(free, 10, None)), limits[1]))
+    try:
+        host.checked()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    failure = session.failed.call_args.args[0]
+    assert failure.what == "cannot execute the installation: Too many open files"
+    assert "LimitNOFILE" in failure.hint
+    assert host.executed == []
 
 
 def test_a_failure_of_the_next_program_is_reported_once_this_one_continues(host: Host) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -21,7 +21,7 @@ from reactorhost.master.http.sockets import EndpointSockets
 from reactorhost.master.listen.listeners import Listeners
 from reactorhost.master.rundir import RunDirectory, RunDirectoryState
 from reactorhost.master.stats.monitor import Monitor
-from reactorhost.master.upgrade.state import fit_settings
+from reactorhost.master.upgrade.state import StatsState, fit_settings
 from reactorhost.master.workers.introductions import Introductions
 from reactorhost.master.workers.pool import WorkerHandle, WorkerPool
 from reactorhost.master.workers.requests import WorkerRequests
@@ -54,8 +54,8 @@ ATTRIBUTES: dict[type, tuple[str, str]] = {
     ),
     Listeners: (
         "groups _sockets _unix_files _leaving _full steered",
-        # What was passed and is not used was closed by the first program.
-        "_settings _registry passed",
+        # What was passed and is not used was closed by the first program. Queues are read anew.
+        "_settings _registry passed _readings",
     ),
     WorkerPool: (
         "scoreboard _handles _host_id",
@@ -77,7 +77,7 @@ ATTRIBUTES: dict[type, tuple[str, str]] = {
     Introductions: ("_users _missing", "reactor pool log _retrying"),
     # None waits when the next program is executed.
     WorkerRequests: ("", "reactor pool _open _last_number"),
-    Monitor: ("samples errors metrics services", "reactor pool memory lag_max_seconds cpu_percent _cpu"),
+    Monitor: ("samples errors metrics services", "reactor pool resident proportional lag_max_seconds cpu_percent _cpu"),
 }
 
 
@@ -85,6 +85,11 @@ ATTRIBUTES: dict[type, tuple[str, str]] = {
 def test_every_attribute_is_exported_or_left_out_for_a_reason(kind: type) -> None:
     exported, left_out = ATTRIBUTES[kind]
     assert attributes(kind) == set(exported.split()) | set(left_out.split())
+
+
+def test_an_earlier_version_finds_the_fields_that_it_requires() -> None:
+    required = {"began", "samples", "metrics", "bus", "shared_counters", "errors", "events"}
+    assert required <= {each.name for each in fields(StatsState)}
 
 
 def test_a_run_directory_goes_on_with_its_lock_and_its_files(tmp_path: Path) -> None:

@@ -75,3 +75,12 @@ def test_a_worker_gets_a_shared_socket_that_was_made_again_only_in_place_of_one_
     assert pool.borrowed(7) == [own, new]
     pool.lend_again(7, [new, foreign])
     assert line.send.call_count == 1
+
+
+def test_the_exit_of_a_worker_that_closed_its_line_is_awaited() -> None:
+    pool = new_pool()
+    line = Mock(closed=False)
+    pool._handles[7] = WorkerHandle(7, line, 0, -1)
+    assert not pool.awaits_exit
+    line.closed = True
+    assert pool.awaits_exit

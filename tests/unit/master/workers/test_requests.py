@@ -76,3 +76,14 @@ def test_an_order_that_cannot_be_sent_is_an_answer_with_the_error() -> None:
 
 def test_without_workers_it_ends_at_once() -> None:
     assert Requested(Mock(), ()).silent == []
+
+
+def test_the_time_counts_from_the_last_part_of_an_answer(requested: Requested) -> None:
+    for _ in range(3):
+        requested.clock.now += TIMEOUT_SECONDS - 0.1
+        requested.reactor.turn(0)
+        requested.requests.answered(70, {"request": 1, "last": False})
+    assert requested.silent is None
+    requested.clock.now += TIMEOUT_SECONDS
+    requested.reactor.turn(0)
+    assert requested.silent == [70, 71]

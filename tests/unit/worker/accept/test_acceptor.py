@@ -83,6 +83,7 @@ class Host:
         self.check: Callable[[], object] = lambda: None
         self.accepted: list[tuple[Any, Any]] = []
         self.counters = Counters()
+        self.of_service = Counters()
         self.listener = PortableListener(*queue)
         self.registry = ForkRegistry()
         log = EventLog(logging.getLogger("reactorhost"))
@@ -93,7 +94,10 @@ class Host:
         listener = cast("socket.socket", self.listener)
         self.rate_waits: list[tuple[float, Callable[[], object]]] = []
         self.rate = None if per_second is None else AcceptRate(per_second, lambda: 1, self.now)
-        self.acceptor.add([WatchedListener(slot, "echo", listener, self.on_accepted, refuses=refuses, rate=self.rate)])
+        watched = WatchedListener(
+            slot, "echo", listener, self.on_accepted, counters=self.of_service, refuses=refuses, rate=self.rate
+        )
+        self.acceptor.add([watched])
 
     def on_accepted(self, sock: socket.SocketType, peer: Any) -> None:
         self.accepted.append((sock, peer))
@@ -146,7 +150,8 @@ def test_the_private_method_of_cpython_is_used_where_there_is_one() -> None:
         def _accept(self) -> tuple[int, Any]:
             raise BlockingIOError
 
-    listener = WatchedListener(0, "echo", cast("socket.socket", FastListener("client")), lambda sock, peer: None)
+    sock = cast("socket.socket", FastListener("client"))
+    listener = WatchedListener(0, "echo", sock, lambda sock, peer: None, counters=Counters())
     with pytest.raises(BlockingIOError):
         listener.accept()
 
@@ -187,7 +192,7 @@ def test_a_full_worker_refuses_by_order_what_its_service_lets_it_refuse(refuses:
     host.acceptor.refuse(["chat", "echo"])
     host.turn()
     assert [peer for _, peer in host.accepted] == ["a"]
-    assert host.counters.refused == (2 if refuses else 0)
+    assert host.counters.refused == host.of_service.refused == host.of_service.accepted == (2 if refuses else 0)
     host.counters.connections -= 1
     host.acceptor.resume()
     host.listener.queue.append("d")
@@ -247,15 +252,34 @@ def test_above_its_rate_a_service_waits_and_the_master_does_not_know(
     for _ in range(5):
         host.turn()
     assert [peer for _, peer in host.accepted] == ["a", "b", "c"]
-    assert (len(host.rate_waits), host.counters.rate_pauses) == (1, 2)
+    assert (len(host.rate_waits), host.counters.rate_pauses, host.of_service.rate_pauses) == (1, 2, 2)
+    assert [record.message for record in caplog.records] == ["accept_rate_reached"]
+
+
+@pytest.mark.parametrize("slot", [0, None])
+def test_a_service_whose_rate_is_used_up_waits_only_if_another_client_does(
+    slot: int | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    host = Host("a", "b", slot=slot, per_second=2)
+    host.turn()
+    if slot is None:
+        host.turn()
+    assert [peer for _, peer in host.accepted] == ["a", "b"]
+    assert (host.rate_waits, host.counters.rate_pauses, caplog.records) == ([], 0, [])
+    host.listener.queue.append("c")
+    host.turn()
+    assert (len(host.rate_waits), host.counters.rate_pauses) == (1, 1)
     assert [record.message for record in caplog.records] == ["accept_rate_reached"]
 
 
 def test_above_the_rate_each_listener_of_a_service_has_its_turn() -> None:
     host = Host(*(10 * ["one"]), per_second=2)
     other = PortableListener(*(10 * ["two"]), number=8)
-    second = WatchedListener(1, "echo", cast("socket.socket", other), host.on_accepted, rate=host.rate)
+    second = WatchedListener(
+        1, "echo", cast("socket.socket", other), host.on_accepted, counters=host.of_service, rate=host.rate
+    )
     host.acceptor.add([second])
+    host.turn()
     host.turn()
     host.accepted.clear()
     for _ in range(12):
@@ -264,6 +288,7 @@ def test_above_the_rate_each_listener_of_a_service_has_its_turn() -> None:
         host.rate_waits.remove(due)
         host.rate_waits.append(due)
         host.end_wait()
+        host.turn()
         host.turn()
     peers = [peer for _, peer in host.accepted]
     assert len(peers) == 6
@@ -294,6 +319,7 @@ def test_other_reasons_to_accept_again_do_not_end_the_wait_for_the_rate() -> Non
 
 def test_a_listener_that_waits_can_be_released() -> None:
     host = Host("a", "b", per_second=1)
+    host.turn()
     host.turn()
     host.acceptor.release(0)
     assert host.listener.closed
@@ -364,7 +390,8 @@ def test_a_new_unix_listener_takes_the_place_of_the_one_with_its_path(full: bool
     host.events = READ | EXCLUSIVE
     old, other, new = (UnixListener("/a", 8, "waits"), UnixListener("/b", 9), UnixListener("/a", 10))
     for each in (old, other, new):
-        host.acceptor.replace_or_add(WatchedListener(None, "echo", cast("socket.socket", each), host.on_accepted))
+        sock = cast("socket.socket", each)
+        host.acceptor.replace_or_add(WatchedListener(None, "echo", sock, host.on_accepted, counters=host.of_service))
     assert (old.closed, other.closed, new.closed) == (True, False, False)
     assert [peer for _, peer in host.accepted][-1] == "waits", "its file is gone, but not its queue"
     assert set(host.watched) == (set() if full else {7, 9, 10})

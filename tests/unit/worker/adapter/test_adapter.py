@@ -11,7 +11,10 @@ import pytest
 from reactorhost.api.close_reason import CloseReason
 from reactorhost.api.connection import Connection
 from reactorhost.api.hookspecs import hookimpl
+from reactorhost.reactor import READ, WRITE
 from reactorhost.testing import PluginBench
+from reactorhost.worker.stream import ending
+from reactorhost.worker.stream.socket import HangUp
 
 NewBench = Callable[..., PluginBench]
 
@@ -242,6 +245,42 @@ def test_reading_pauses_and_resumes(plugin_bench: NewBench) -> None:
     assert served.names == ["connection_made", "data_received", "eof_received", "connection_lost"]
 
 
+def test_a_throttle_and_a_pause_of_the_protocol_are_independent(plugin_bench: NewBench) -> None:
+    served = Served(plugin_bench)
+    served.client.connection.throttle(5)
+    assert served.transport.is_reading(), "the protocol has not paused"
+    served.client.send(b"later")
+    served.client.end()
+    served.within(served.transport.pause_reading)
+    served.within(served.transport.resume_reading)
+    served.bench.advance(4.9)
+    assert served.names == ["connection_made"]
+    served.within(served.transport.pause_reading)
+    served.bench.advance(5)
+    assert served.names == ["connection_made"]
+    served.within(served.transport.resume_reading)
+    assert served.names == ["connection_made", "data_received", "eof_received", "connection_lost"]
+
+
+@pytest.mark.parametrize("how", [HangUp.ORDERLY, HangUp.BROKEN])
+@pytest.mark.parametrize("stop", ["pause", "throttle"])
+def test_an_orderly_end_of_a_client_that_is_not_read_is_no_error(
+    plugin_bench: NewBench, monkeypatch: pytest.MonkeyPatch, stop: str, how: HangUp
+) -> None:
+    served = Served(plugin_bench)
+    connection = served.client.connection
+    if stop == "pause":
+        connection.pause()
+    else:
+        connection.throttle(5)
+    monkeypatch.setattr(ending, "hang_up", lambda *_: how)
+    served.client._socket.incoming.append(b"")
+    served.client._transport.ready(READ | WRITE)
+    served.bench.settle()
+    ((name, error),) = served.calls[1:]
+    assert (name, type(error)) == ("connection_lost", type(None) if how is HangUp.ORDERLY else ConnectionResetError)
+
+
 def test_half_a_close_leaves_the_input_open(plugin_bench: NewBench) -> None:
     served = Served(plugin_bench)
     served.within(served.transport.write_eof)
@@ -424,10 +463,10 @@ def test_connection_lost_gets_why_the_host_has_closed(
 class Buffered(asyncio.BufferedProtocol):
     """Receives into a buffer of four bytes."""
 
-    def __init__(self, pauses: bool = False) -> None:
+    def __init__(self, at_first: Callable[[Any], object] = lambda transport: None) -> None:
         self.buffer = bytearray(4)
         self.received = b""
-        self.pauses = pauses
+        self.at_first = at_first
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport: Any = transport
@@ -437,8 +476,8 @@ class Buffered(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         self.received += self.buffer[:nbytes]
-        if self.pauses:
-            self.transport.pause_reading()
+        if len(self.received) == 4:
+            self.at_first(self.transport)
 
 
 def test_a_buffered_protocol_gets_everything(plugin_bench: NewBench) -> None:
@@ -448,15 +487,24 @@ def test_a_buffered_protocol_gets_everything(plugin_bench: NewBench) -> None:
     assert client.connection.protocol.received == b"hello world"  # type: ignore[attr-defined]  # a `Buffered`
 
 
-def test_a_buffered_protocol_that_pauses_gets_the_rest_later(plugin_bench: NewBench) -> None:
-    protocol = Buffered(pauses=True)
+@pytest.mark.parametrize(
+    "stop",
+    [
+        lambda transport: (transport.pause_reading(), transport.stream.call_later(5, transport.resume_reading)),
+        lambda transport: transport.stream.connection.throttle(5),
+    ],
+    ids=["pauses", "is throttled"],
+)
+def test_a_buffered_protocol_that_stops_gets_the_rest_later(
+    plugin_bench: NewBench, stop: Callable[[Any], object]
+) -> None:
+    protocol = Buffered(stop)
     bench = plugin_bench(Plugin(lambda: protocol))
     client = bench.connect()
     client.send(b"hello world")
+    bench.advance(4.9)
     assert protocol.received == b"hell"
-    protocol.pauses = False
-    client.connection.call_later(0, protocol.transport.resume_reading)
-    bench.advance(0)
+    bench.advance(0.2)
     assert protocol.received == b"hello world"
 
 

@@ -14,6 +14,7 @@ from reactorhost.api.hookspecs import hookimpl
 from reactorhost.testing import PluginBench
 
 CLIENT = ("send", "end", "reset", "stop reading", "read on")
+OTHER = ("throttle",)
 PROTOCOL = ("write little", "write much", "close", "abort", "write_eof", "pause_reading", "resume_reading")
 BIG = bytes(100_000)
 
@@ -28,6 +29,7 @@ class Watched(asyncio.Protocol):
         self.lost: list[Exception | None] = []
         self.ends = 0
         self.paused = False
+        self.is_throttled = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert self.state == "new"
@@ -38,6 +40,7 @@ class Watched(asyncio.Protocol):
         assert self.state == "open", self.state
         assert data
         assert self.transport.is_reading(), "nothing is delivered while it is paused or closing"
+        assert not self.is_throttled
         self.received += data
 
     def eof_received(self) -> bool:
@@ -98,6 +101,9 @@ class Scenario:
             case "send" | "end" | "reset":
                 if self.client.closed is None and not self.has_ended:
                     self.client_acts(step)
+            case "throttle":
+                self.client.connection.throttle(5)
+                self.protocol.is_throttled = True
             case _:
                 self.within(self.protocol_acts, step)
 
@@ -138,6 +144,8 @@ class Scenario:
         self.client.resume()
         if was_open:
             self.within(self.transport.resume_reading)
+            self.protocol.is_throttled = False
+            self.bench.advance(5.0)
             assert self.protocol.received == self.sent, "an open protocol gets everything that it does not refuse"
         self.within(self.transport.close)
         self.bench.advance(60.0)
@@ -145,7 +153,7 @@ class Scenario:
 
 @settings(max_examples=150)
 @given(
-    strategies.lists(strategies.sampled_from(CLIENT + PROTOCOL), max_size=12),
+    strategies.lists(strategies.sampled_from(CLIENT + OTHER + PROTOCOL), max_size=12),
     strategies.booleans(),
     strategies.booleans(),
 )

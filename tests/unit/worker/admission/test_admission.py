@@ -8,8 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from reactorhost import Connection, hookimpl
-from reactorhost.ipc.counters import Counters
+from reactorhost import Connection, Endpoint, hookimpl
 from reactorhost.plugins.loading import load_object
 from reactorhost.reactor import Reactor
 from reactorhost.testing.fakes import FakeClock, FakeDatagramSocket, FakePoller, FakeSocket, turn
@@ -35,7 +34,7 @@ class ClientSocket(FakeSocket):
 class Host:
     """A service whose plugin notes the clients that connect."""
 
-    def __init__(self, rules: AdmissionRules, proxy_from: str | None = None) -> None:
+    def __init__(self, rules: AdmissionRules, proxy_from: str | None = None, **hooks: Any) -> None:
         self.clock = FakeClock()
         self.poller = FakePoller(self.clock)
         self.reactor = Reactor(self.poller, self.clock)
@@ -50,14 +49,15 @@ class Host:
         def receive(connection: Connection, data: bytes) -> None:
             self.datagrams.append(data)
 
-        plugin = type("Plugin", (), {"connect": staticmethod(connect), "receive": staticmethod(receive)})
+        found = {"connect": connect, "receive": receive, **hooks}
+        plugin = type("Plugin", (), {name: staticmethod(hook) for name, hook in found.items()})
         loaded = LoadedService(
             "a", [load_object(plugin, "plugin")], proxy_from=[proxy_from] if proxy_from else [], rules=rules
         )
-        self.counters = Counters()
-        parts = WorkerBuilder(
-            reactor=self.reactor, hook_failed=lambda *failure: pytest.fail(str(failure)), counters=self.counters
-        ).build([loaded], Limits())
+        parts = WorkerBuilder(reactor=self.reactor, hook_failed=lambda *failure: pytest.fail(str(failure))).build(
+            [loaded], Limits()
+        )
+        (self.counters,) = (each.counters for each in parts.service_stats)
         self.service: RunningService = parts.services["a"]
 
     def connect(self, host: str, sent: bytes = b"", scheme: str = "tcp") -> ClientSocket:
@@ -117,6 +117,50 @@ def test_a_service_without_rules_accepts_as_if_there_were_none() -> None:
     host = Host(AdmissionRules())
     assert host.service.acceptor("tcp") == host.service.accept
     assert host.service.context.admission is None
+
+
+@hookimpl
+def admit(service: str, peer: Endpoint) -> bool | None:
+    assert service == "a"
+    return None if peer.host == "10.0.0.1" else peer.host.startswith("10.")
+
+
+@pytest.mark.parametrize(("host", "admitted"), [("10.0.0.1", True), ("10.0.0.2", True), ("192.0.2.7", False)])
+def test_a_plugin_refuses_a_client_before_anything_else_is_done_for_it(host: str, admitted: bool) -> None:
+    served = Host(AdmissionRules(), admit=admit)
+    sock = served.connect(host)
+    assert (served.connected, sock.finished) == ([host] if admitted else [], not admitted)
+    assert served.counted == (admitted, 1, not admitted)
+    assert served.counters.denied == (not admitted)
+
+
+def test_a_plugin_is_not_asked_for_clients_that_the_operator_has_denied_nor_for_those_without_an_address() -> None:
+    @hookimpl
+    def admit() -> bool:
+        raise AssertionError
+
+    host = Host(AdmissionRules(deny=["10.0.0.0/8"]), admit=admit)
+    assert host.connect("10.0.0.1").finished
+    assert not host.connect("", scheme="unix").finished
+
+
+def test_a_client_that_a_plugin_refuses_is_none_of_the_connections_of_its_address() -> None:
+    answers = iter([False, None, False, None])
+
+    @hookimpl
+    def admit() -> bool | None:
+        return next(answers)
+
+    host = Host(AdmissionRules(most_per_address=2), admit=admit)
+    assert [host.connect("10.0.0.1").finished for _ in range(4)] == [True, False, True, False]
+
+
+def test_behind_a_proxy_a_plugin_refuses_the_client_of_the_header() -> None:
+    host = Host(AdmissionRules(), proxy_from=PROXY, admit=admit)
+    refused = host.connect(PROXY, b"PROXY TCP4 192.0.2.7 10.0.0.9 4711 9000\r\n")
+    admitted = host.connect(PROXY, b"PROXY TCP4 10.0.0.2 10.0.0.9 4711 9000\r\n")
+    assert (refused.finished, admitted.finished) == (True, False)
+    assert host.connected == ["10.0.0.2"]
 
 
 def test_an_address_has_no_more_connections_than_it_may_have() -> None:

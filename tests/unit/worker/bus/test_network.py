@@ -60,6 +60,21 @@ def test_a_new_worker_has_the_history_of_publishers_that_have_ended(is_killed: b
     assert sorted(new.history()) == sorted(ended + published(two))
 
 
+@pytest.mark.parametrize("turns", [1, 2, 3, 5])
+def test_a_new_worker_has_the_history_of_the_only_one_that_leaves_at_once(turns: int) -> None:
+    network, (one,) = running(1)
+    for _ in range(5):
+        one.publish("kept")
+    kept = published(one)
+    new = network.start()
+    for _ in range(turns):
+        new.turn()
+        one.turn()
+    one.leave_host()
+    network.run()
+    assert new.history() == kept
+
+
 def test_a_new_worker_has_what_was_published_before_its_introduction() -> None:
     network, (one, two) = running(2)
     one.publish("kept")

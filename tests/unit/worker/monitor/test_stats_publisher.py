@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from reactorhost.ipc.scoreboard import Scoreboard
+from reactorhost.ipc.service_pages import counters_of, packed_counters, timings_of
 from reactorhost.reactor import READ, Reactor
 from reactorhost.testing.fakes import FakeClock, FakePoller
+from reactorhost.worker.monitor.service_stats import ServiceStats
 from reactorhost.worker.monitor.stats_publisher import StatsPublisher
 
 
@@ -30,15 +32,17 @@ class Published:
         self.reactor = Reactor(poller, self.clock)
         poller.open(self.client)
         self.reactor.register(self.client.number, READ, lambda events: None)
-        self.scoreboard = Scoreboard(1)
+        self.scoreboard = Scoreboard(1, services=2)
         self.beats: list[float] = []
-        StatsPublisher(
+        self.services = (ServiceStats(), ServiceStats())
+        self.publisher = StatsPublisher(
             self.reactor,
             self.scoreboard,
             self.scoreboard.take_page(),
             lambda timed: None,
             lambda: self.beats.append(self.clock()),
-        ).start([])
+        )
+        self.publisher.start([], self.services)
 
     def turn(self) -> None:
         self.reactor.turn(self.reactor.wait_seconds(self.clock()))
@@ -85,3 +89,31 @@ def test_what_wakes_an_idle_worker_counts_for_its_heartbeat_from_then_on(publish
     assert published.heartbeat_age() == 0.0
     published.turn()
     assert published.beats[-1] == pytest.approx(101.55)
+
+
+def test_what_services_count_is_published_for_each_and_as_the_worker_s_sum(published: Published) -> None:
+    first, second = published.services
+    first.counters.messages, first.counters.bytes_in, first.counters.denied = 5, 50, 1
+    second.counters.messages, second.counters.late_messages = 7, 2
+    second.timings.calls = 3
+    published.publisher.timing.calls += 1
+    published.publisher.store()
+    worker = published.scoreboard.read(0)
+    assert (worker.messages, worker.bytes_in, worker.denied, worker.late_messages) == (12, 50, 1, 2)
+    stored = published.scoreboard.services.read(0)
+    counted = packed_counters(stored.counted, 2)
+    assert [counters_of(counted, service) for service in (0, 1)] == [first.counters, second.counters]
+    assert [timings_of(each) for each in stored.timed] == [first.timings, second.timings]
+
+
+def test_the_counts_of_a_worker_are_written_last(published: Published, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The master may read in between: what it finds counted is timed and counted for its service too.
+    written: list[str] = []
+    scoreboard = published.scoreboard
+    for owner in (scoreboard, scoreboard.services):
+        for name in {"write", "write_counters", "write_timings"} & set(dir(owner)):
+            monkeypatch.setattr(owner, name, lambda *_, name=name: written.append(name))
+    published.publisher.timing.calls += 1
+    published.publisher.store()
+    assert written.count("write_timings") == 1 + len(published.services)
+    assert written.index("write") == len(written) - 1 == 2 * len(published.services) + 1

@@ -11,13 +11,14 @@ from typing import Any, cast
 import pytest
 from hypothesis import given, settings, strategies
 
-from reactorhost.logs import EventLog
+from reactorhost.ipc.stall import Stall
+from reactorhost.logs import ContextFormatter, EventLog
 from reactorhost.plugins.attribution import StackPosition
 from reactorhost.reactor import Reactor
 from reactorhost.worker.monitor.watchdog import StallDetector, Watchdog
 from reactorhost.worker.process.alarm import Alarm, OnAlarm
 
-HERE = StackPosition("made", "receive", "made.py:3")
+HERE = StackPosition("made", "receive", "made.py:3", "10.0.0.7:4711")
 THERE = StackPosition("other", None, "other.py:9")
 STEP = 1 / 16
 
@@ -28,9 +29,16 @@ class Checks:
     def __init__(self) -> None:
         self.reports: list[tuple[object, ...]] = []
         self.report_times: list[float] = []
+        self.noted: list[tuple[StackPosition, float] | None] = [None]
         self.progress = 0
         self.now = 1024.0
         self.detector = StallDetector(STEP * 2, self)
+
+    def stall_at(self, standing: StackPosition, seconds: float) -> None:
+        self.noted.append((standing, seconds))
+
+    def stall_over(self) -> None:
+        self.noted.append(None)
 
     def stall_found(self, standing: StackPosition, seconds: float, suppressed: int) -> None:
         self.reports.append((standing.plugin, seconds, suppressed))
@@ -70,6 +78,25 @@ def test_a_stall_after_a_long_wait_is_reported() -> None:
     checks.progress -= 1  # the turn that waited
     checks.block(HERE, 0.25)
     assert [report[0] for report in checks.reports] == ["made"]
+
+
+def test_a_stall_is_noted_past_the_limit_even_if_it_is_not_reported_again() -> None:
+    checks = Checks()
+    for _ in range(3):
+        checks.block(HERE, STEP)
+        checks.block(HERE, 0.125)
+        checks.block(None, 0.0)
+    assert checks.noted == [None, *[(HERE, 0.125), None] * 3]
+    assert len(checks.reports) == 2
+
+
+def test_the_place_is_noted_again_when_the_code_has_moved_on() -> None:
+    checks = Checks()
+    checks.block(HERE, 0.125)
+    checks.detector.check(checks.progress, checks.now, lambda: THERE)
+    # In code of no plugin, which the last place has called.
+    checks.detector.check(checks.progress, checks.now, lambda: None)
+    assert checks.noted == [None, (HERE, 0.125), (THERE, 0.1875)]
 
 
 def test_an_idle_loop_begins_a_new_period() -> None:
@@ -164,6 +191,7 @@ class Watched:
         self._postpone: Callable[[], object] | None = None
         self._on_wake: Callable[[bool], object] | None = None
         self._caplog = caplog
+        self.notes: list[Stall | None] = []
         monkeypatch.setattr("reactorhost.worker.monitor.watchdog.time.monotonic", lambda: self.now)
         self.waited = 0.0
         monkeypatch.setattr("reactorhost.worker.monitor.watchdog.procfs.waited_seconds", lambda: self.waited)
@@ -175,6 +203,7 @@ class Watched:
             limit_seconds,
             lambda: self.turns,
             self.locate,
+            self.notes.append,
             log,
             quiet_seconds,
         )
@@ -197,6 +226,9 @@ class Watched:
     def set(self, seconds: float) -> bool:
         self.pauses.append(seconds)
         return True
+
+    def stop(self) -> None:
+        self._on_alarm = None
 
     def locate(self, frame: object) -> StackPosition:
         return HERE
@@ -249,6 +281,21 @@ def test_the_first_alarm_past_the_limit_logs_the_code_that_blocks_the_loop(
     watched.alarm_after(0.25)
     assert watched.events() == ["slow_hook"]
     watched.turn_after(0.1)
+    assert watched.events() == ["slow_hook", "slow_hook_ended"]
+    assert [ContextFormatter({}).fields_of(record)["peer"] for record in caplog.records] == ["10.0.0.7:4711"] * 2
+    assert set(watched.notes[:-1]) == {Stall("made", "receive", "made.py:3", 1000.75, "10.0.0.7:4711")}
+    assert watched.notes[-1] is None
+
+
+def test_the_end_of_the_loop_ends_the_stall_of_its_last_turn(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    watched = Watched(monkeypatch, caplog)
+    watched.turns += 1
+    watched.alarm_after(1.8)
+    watched.now += 0.2
+    watched.watchdog.stop()
+    assert watched.notes == [Stall("made", "receive", "made.py:3", 1000.75, "10.0.0.7:4711"), None]
     assert watched.events() == ["slow_hook", "slow_hook_ended"]
 
 

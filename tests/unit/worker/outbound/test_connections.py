@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import itertools
 import logging
 import socket
 import types
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -137,6 +139,19 @@ def test_a_handlers_framing_makes_messages(bench: PluginBench, plugin: Plugin) -
     assert bench.outbound[0].received == b"hi\n"
 
 
+def test_a_factory_that_makes_no_framing_is_reported_to_the_caller(bench: PluginBench, plugin: Plugin) -> None:
+    made: list[object] = [Lines(), 7]
+
+    class Broken(Mute):
+        def framing(self) -> object:
+            return lambda: made.pop(0)
+
+    with pytest.raises(TypeError, match="needs a method feed"):
+        plugin.worker.connect(ADDRESS, Broken())
+    bench.settle()
+    assert bench.outbound == []
+
+
 def test_a_failure_calls_the_handler(bench: PluginBench, plugin: Plugin, caplog: pytest.LogCaptureFixture) -> None:
     bench.refuse(ADDRESS)
     handler = Recording()
@@ -224,6 +239,60 @@ def test_a_method_that_raises_ends_its_connection_only(bench: PluginBench, plugi
     assert handler.closed is CloseReason.ERROR
     assert client.closed is None
     assert bench.outbound[1].closed is None
+
+
+@pytest.mark.parametrize("address", [ADDRESS, "udp://db:53"])
+def test_a_handler_is_released_with_its_connection(bench: PluginBench, plugin: Plugin, address: str) -> None:
+    """Without a run of the collector, which takes a part of the time of a relay."""
+
+    class Keeping(Recording):
+        def __init__(self) -> None:
+            super().__init__()
+            self.attempt = plugin.worker.connect(address, self)
+
+        def connect(self, connection: Connection) -> None:
+            self.connection = connection
+
+    gc.collect()
+    gc.disable()
+    try:
+        handler = Keeping()
+        bench.settle()
+        connection = handler.connection
+        connection.close()
+        bench.settle()
+        bench.outbound.clear()
+        assert handler.calls == [("close", CloseReason.LOCAL)]
+        released = weakref.ref(handler)
+        del handler
+        assert released() is None
+    finally:
+        gc.enable()
+    assert (connection.service, connection.draining, connection.send(b"late")) == (address, False, False)
+    bench.stop()
+    assert connection.draining
+
+
+def test_an_exception_after_the_end_is_reported_under_the_plugin() -> None:
+    async def work(worker: Worker) -> None:
+        worker.connect(ADDRESS, Handler())
+
+    class Handler:
+        def connect(self, connection: Connection) -> None:
+            connection.call_later(0.0, self.wait)
+
+        async def wait(self) -> None:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                raise ZeroDivisionError
+
+    with PluginBench(AsyncPlugin(work)) as bench:
+        bench.connect().send(b"go")
+        (far_end,) = bench.outbound
+        with pytest.raises(ZeroDivisionError) as raised:
+            far_end.end()
+    assert raised.value.__notes__[0].startswith("raised in timer of plugin AsyncPlugin")
 
 
 def test_cancelling_a_pending_attempt_calls_nothing(bench: PluginBench, plugin: Plugin) -> None:

@@ -211,6 +211,25 @@ def test_a_unix_listener_with_a_full_queue_is_tried_again(attempts: Callable[...
     assert (made.open_sockets(), made.failed) == ([], [])
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "10.0.0.1"])
+@pytest.mark.parametrize("again", [0, errno.EALREADY, errno.ECONNREFUSED])
+def test_on_loopback_the_outcome_is_known_at_once(monkeypatch: pytest.MonkeyPatch, host: str, again: int) -> None:
+    monkeypatch.setattr(happy_eyeballs, "set_stream_options", lambda sock, peer_timeout: None)
+    made = Attempts(SLOW)
+    outcomes = iter([errno.EINPROGRESS, again])
+    monkeypatch.setattr(Socket, "connect_ex", lambda sock, address: next(outcomes))
+    monkeypatch.setattr(socket, "socket", made.make_socket)
+    made.attempts._untried[0] = SocketAddress(INET, (host, 80))
+    made.attempts.start()
+    waits = len(made.reactor.callbacks)
+    if host == "10.0.0.1" or again == errno.EALREADY:
+        assert (waits, made.connected, made.failed) == (1, [], [])
+    elif again:
+        assert (waits, made.connected, made.failed) == (0, [], ["connection refused"])
+    else:
+        assert (waits, made.connected, made.failed) == (0, [(made.sockets[0], (host, 80))], [])
+
+
 @settings(max_examples=200)
 @given(
     st.lists(st.sampled_from((CONNECTED, SLOW, REFUSED_LATER, UNREACHABLE)), min_size=1, max_size=5),

@@ -28,6 +28,7 @@ class FakeSignals:
         monkeypatch.setattr(f"{MODULE}.signal.signal", self.signal)
         monkeypatch.setattr(f"{MODULE}.signal.getsignal", self.handlers.get)
         monkeypatch.setattr(f"{MODULE}.signal.setitimer", self.setitimer)
+        monkeypatch.setattr(f"{MODULE}.signal.raise_signal", lambda number: self.handlers[number](number, None))
         monkeypatch.setattr(f"{MODULE}.time.monotonic", lambda: self.now)
         monkeypatch.setattr(f"{MODULE}.os.getppid", lambda: self.parent)
 
@@ -46,6 +47,9 @@ class FakeSignals:
 
     def term(self) -> None:
         self.handlers[signal.SIGTERM](signal.SIGTERM, None)
+
+    def quit(self) -> None:
+        self.handlers[signal.SIGQUIT](signal.SIGQUIT, None)
 
     @property
     def ends_process(self) -> bool:
@@ -92,6 +96,20 @@ def test_a_worker_without_a_master_ends_soon(signals: FakeSignals) -> None:
     signals.parent = 1
     signals.term()
     assert signals.timer == 1.5
+
+
+def test_quit_is_that_of_an_operator_or_once_the_end_of_the_master(signals: FakeSignals) -> None:
+    calls: list[str] = []
+    signals.handlers[signal.SIGQUIT] = lambda number, frame: calls.append("quit")
+    signals.handlers[signal.SIGTERM] = lambda number, frame: calls.append("term")
+    watching([])
+    signals.quit()
+    assert signals.timer is None
+    signals.parent = 1
+    signals.quit()
+    assert signals.ends_process
+    signals.quit()
+    assert calls == ["quit", "term", "quit"]
 
 
 ACTS: dict[str, Callable[[Alarm], object]] = {

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from reactorhost import logs
+from reactorhost import log_setup
 from reactorhost.worker.process import printed_lines
 from reactorhost.worker.process.printed_lines import print_at_once, print_to_log
 
@@ -24,7 +24,7 @@ class Log:
     def __init__(self, path: Path) -> None:
         self._path = path
         with contextlib.redirect_stdout(None), contextlib.redirect_stderr(None):
-            print_to_log(logs.install(path, "text", "error", worker=7))
+            print_to_log(log_setup.install(path, "text", "error", worker=7))
             self.stdout, self.stderr = sys.stdout, sys.stderr
 
     def lines(self) -> list[str]:

@@ -120,6 +120,7 @@ def test_a_plugin_may_use_a_connection_that_it_has_kept(plugin_bench: Bench) -> 
     assert not connection.send_message(b"x")
     for request in (connection.pause, connection.resume, connection.send_eof, connection.close, connection.abort):
         request()
+    connection.throttle(1)
     connection.when_drained(calls.append, "drained")
     connection.call_later(0, calls.append, "timer").cancel()
     with pytest.raises(TypeError, match="seconds"):

@@ -62,7 +62,7 @@ class Served:
         parts = WorkerBuilder(reactor=self.reactor, hook_failed=lambda *failure: pytest.fail(str(failure))).build(
             [loaded], Limits()
         )
-        self.counters = parts.context.counters
+        (self.counters,) = (each.counters for each in parts.service_stats)
         self.socket = ClientSocket()
         self.poller.open(self.socket)
         self.transport = parts.services["a"].accept(cast("Any", self.socket), ("127.0.0.1", 4711))

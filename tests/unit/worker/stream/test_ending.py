@@ -573,6 +573,53 @@ def test_a_client_that_has_everything_is_not_reset(plugin_bench: Bench, monkeypa
     assert (str(client.closed), options) == ("local", [])
 
 
+@pytest.mark.parametrize(
+    ("drains", "unacknowledged", "sends", "ends"),
+    [
+        (True, 0, False, True),
+        (False, 0, False, False),
+        (True, 1, False, False),
+        # The kernel may not say.
+        (True, None, False, False),
+        (True, 0, True, False),
+    ],
+    ids=["leaving", "serving", "not acknowledged", "unknown", "sending"],
+)
+def test_a_worker_that_leaves_does_not_wait_for_a_quiet_client_that_has_everything(
+    plugin_bench: Bench,
+    monkeypatch: pytest.MonkeyPatch,
+    drains: bool,
+    unacknowledged: int | None,
+    sends: bool,
+    ends: bool,
+) -> None:
+    monkeypatch.setattr(deadlines, "unacknowledged_bytes", lambda sock: unacknowledged)
+    bench = plugin_bench(Generous(), close_timeout=10)
+    client = bench.connect(ends_too=False)
+    if drains:
+        bench.drain()
+    client.send(b"x")
+    bench.advance(0.8)
+    assert (client.closed, client.eof) == (None, True)
+    for _ in range(4):
+        if sends:
+            client.send(b"more")
+        bench.advance(0.4)
+    assert (client.closed is not None) is ends
+
+
+def test_a_client_that_was_closed_before_the_drain_is_left_soon_too(
+    plugin_bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deadlines, "unacknowledged_bytes", lambda sock: 0)
+    bench = plugin_bench(Generous(), close_timeout=1000)
+    client = bench.connect(ends_too=False)
+    client.send(b"x")
+    bench.drain()
+    bench.advance(2.1)
+    assert client.closed is CloseReason.LOCAL
+
+
 def test_close_timed_out_is_rate_limited(plugin_bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
     bench = plugin_bench(Generous(), close_timeout=1)
     clients = [bench.connect() for _ in range(20)]

@@ -6,7 +6,7 @@ import asyncio
 import gc
 import ssl
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import pytest
 from reactorhost import CloseReason, Connection, FileSend, Lines, TlsFacts, TlsFailedError, TlsStart, Worker, hookimpl
 from reactorhost.testing import BenchClient, PluginBench
 from reactorhost.testing.fake_tls import FakeTlsRole
+from reactorhost.testing.fakes import FakeSocket
 from reactorhost.tls.role import ClientRole, ServerRole
 from reactorhost.worker.stream import deadlines
 from tls_peer import AUTHORITY, CLIENT, SERVER, TlsPeer, with_real_tls
@@ -700,8 +701,8 @@ class Probe:
 
 def probed(bench: PluginBench, host: str, context: ssl.SSLContext = CLIENT) -> BenchClient:
     """Return the server that a probe has connected to, and let it make real handshakes."""
-    (service,) = bench._parts.outbound.services
-    service.context.tls_role = ClientRole(host, lambda: context)
+    (transport,) = bench._parts.outbound.transports()
+    transport.context.tls_role = ClientRole(host, lambda: context)
     return bench.outbound[0]
 
 
@@ -910,3 +911,24 @@ def test_a_callback_of_the_context_may_end_the_connection(plugin_bench: Bench, h
     with suppress(AssertionError, ConnectionError):
         TlsPeer(client).shake_hands()
     assert plugin.events == [CloseReason.LOCAL]
+
+
+def test_a_handshake_that_ends_at_once_is_reported_after_the_hook(
+    plugin_bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server may answer before the first read, if this process has to wait for its processor in between."""
+
+    def at_once(self: FakeSocket, on_failed: object, *, lingers: bool = True) -> Generator[int, None, TlsFacts]:
+        yield from ()
+        assert self.tls_facts is not None
+        return self.tls_facts
+
+    mail = Mail()
+    mail.on_started = lambda connection: mail.events.append("hook has returned")
+    monkeypatch.setattr(FakeSocket, "handshake", at_once)
+    client = plugin_bench(mail).connect()
+    client.send(b"STARTTLS\n")
+    client.send(b"NOOP\n")
+    assert mail.events[:2] == [b"STARTTLS", "hook has returned"]
+    assert isinstance(mail.events[2], TlsFacts)
+    assert mail.events[3:] == [b"NOOP"]

@@ -130,7 +130,7 @@ class Served:
             reactor=self.reactor,
             hook_failed=lambda plugin, hook, connection, error: self.failures.append((plugin, hook, str(error))),
         ).build([LoadedService("default", [plugin], limits)], limits)
-        self.counters = parts.context.counters
+        (self.counters,) = (each.counters for each in parts.service_stats)
         self.service = parts.services["default"]
         self.service.acceptor("tcp")(self.socket, ("127.0.0.1", 5000))  # type: ignore[arg-type]  # likewise
         (self.transport,) = self.service.transports
@@ -192,6 +192,26 @@ def test_a_client_with_much_queued_is_not_read_until_most_of_it_is_sent() -> Non
     served.socket.room = 1 << 40
     served.reactor.make_turn(WRITE)
     assert served.reactor.events() == READ
+
+
+def test_a_full_duplex_client_is_read_whatever_is_queued() -> None:
+    served = Served(receive=lambda connection, data: connection.send(bytes(65_537)))
+    served.connection.full_duplex = True
+    served.socket.room = 0
+    served.receive(b"x")
+    assert served.reactor.events() == READ | WRITE
+
+
+def test_a_client_that_becomes_full_duplex_is_read_again() -> None:
+    served = Served(receive=lambda connection, data: connection.send(bytes(65_537)))
+    served.socket.room = 0
+    served.receive(b"x")
+    served.connection.full_duplex = True
+    assert served.reactor.events() == READ | WRITE
+    served.connection.full_duplex = False
+    served.receive(b"x")
+    assert served.reactor.events() == WRITE
+    assert not served.connection.full_duplex
 
 
 def test_a_registration_changes_only_when_its_events_change() -> None:

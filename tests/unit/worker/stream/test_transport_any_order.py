@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,20 @@ from reactorhost.worker.stream.socket import HangUp
 
 STEPS = (
     *("line", "line", "half a line", "fin", "reset", "broken send", "stop reading", "read again"),
-    *("send", "send much", "pause", "resume", "send_eof", "close", "abort", "wait", "file", "task"),
+    *(
+        "send",
+        "send much",
+        "pause",
+        "resume",
+        "send_eof",
+        "close",
+        "abort",
+        "wait",
+        "file",
+        "task",
+        "full duplex",
+        "throttle",
+    ),
 )
 FILE_BYTES = 100_000
 
@@ -31,6 +45,7 @@ class Plain:
         self.framed = framed
         self.received = b""
         self.closed: list[CloseReason] = []
+        self.is_throttled: Callable[[], bool] = lambda: False
 
     @hookimpl
     def framing(self) -> object:
@@ -47,7 +62,20 @@ class Plain:
 
     def note(self, data: bytes) -> None:
         assert not self.closed, "nothing is received after the end"
+        assert not self.is_throttled()
         self.received += data + b"\n" * self.framed
+
+
+class Keeping(Plain):
+    """The same, and keeps a client that has ended its side."""
+
+    ends = 0
+
+    @hookimpl
+    def eof(self) -> bool:
+        assert not self.closed
+        self.ends += 1
+        return True
 
 
 class Async(Plain):
@@ -75,6 +103,10 @@ class Run:
         self.files: list[FileSend] = []
         self.counts: list[int] = []
         self.tasks: list[asyncio.Task[None]] = []
+        self.throttled_until = 0.0
+        if not isinstance(plugin, Async):
+            # An async hook that runs already continues.
+            plugin.is_throttled = lambda: bench.worker.now() < self.throttled_until
 
     def do(self, step: str) -> None:
         client, connection = self.client, self.client.connection
@@ -84,15 +116,16 @@ class Run:
         elif step == "broken send":
             setattr(client._socket, "send", broken)  # noqa: B010  the type checker holds it for a method
             self.gone = True
-        elif step == "stop reading":
-            client.pause()
-        elif step == "read again":
-            client.resume()
+        elif step in ("stop reading", "read again"):
+            (client.pause if step == "stop reading" else client.resume)()
         elif step == "wait":
             self.bench.advance(3)
         elif step == "file":
             with self.path.open("rb") as file:
                 self.files.append(connection.send_file(file, on_result=self.counts.append))
+            self.bench.settle()
+        elif step == "full duplex":
+            connection.full_duplex = not connection.full_duplex
             self.bench.settle()
         elif step == "task":
             if isinstance(self.plugin, Async):
@@ -101,7 +134,8 @@ class Run:
         else:
             self.paused = step == "pause" or (self.paused and step != "resume")
             self.lossy |= step in ("close", "abort")
-            data = {"send": (b"x",), "send much": (bytes(100_000),)}.get(step, ())
+            self.throttled_until = self.bench.worker.now() + 2 if step == "throttle" else self.throttled_until
+            data = {"send": (b"x",), "send much": (bytes(100_000),), "throttle": (2,)}.get(step, ())
             getattr(connection, step.split(maxsplit=1)[0])(*data)
             self.bench.settle()
         self.lossy |= self.gone and self.paused
@@ -135,6 +169,11 @@ class Run:
         self.do("fin")
         for _ in range(20):
             self.do("wait")
+        if isinstance(self.plugin, Keeping):
+            assert self.plugin.ends <= 1
+            self.client.connection.close()
+            for _ in range(5):
+                self.do("wait")
 
 
 async def answer_later(connection: Connection) -> None:
@@ -153,7 +192,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.mark.parametrize("kind", [Plain, Async])
+@pytest.mark.parametrize("kind", [Plain, Keeping, Async])
 @pytest.mark.parametrize("framed", [True, False], ids=["lines", "bytes"])
 @given(strategies.lists(strategies.sampled_from(STEPS), max_size=25))
 @settings(deadline=None)

@@ -95,7 +95,7 @@ def test_datagrams_go_both_ways_and_stay_apart(handler: Handler, bench: PluginBe
         0,
         None,
     )
-    outbound, clients = bench._parts.outbound.context.counters, bench._service.context.counters
+    outbound, clients = bench._parts.outbound.context.dispatcher.counters, bench._service.context.counters
     assert (outbound.messages, outbound.bytes_in, outbound.bytes_out) == (3, 11, 65513)
     assert (clients.messages, clients.connections) == (0, 0)
 
@@ -269,6 +269,54 @@ def test_a_pause_within_a_batch_holds_the_rest(handler: Handler, bench: PluginBe
     other.connection.resume()
     bench.settle()
     assert handler.calls == ["connect", b"one", b"two"]
+
+
+def test_a_throttle_leaves_datagrams_in_the_kernel_for_its_time(
+    handler: Handler, bench: PluginBench, server: BenchClient
+) -> None:
+    connection = server.connection
+    connection.idle_timeout = 2.0
+    connection.throttle(5.0)
+    connection.pause()
+    server.send(b"one")
+    connection.resume()
+    bench.advance(4.9)
+    assert handler.calls == ["connect"]
+    bench.advance(0.2)
+    assert handler.calls == ["connect", b"one"]
+    with pytest.raises(TypeError, match="seconds must be a number"):
+        connection.throttle("1")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("closed", [True, False])
+def test_a_throttle_ends_with_its_connection(
+    handler: Handler, bench: PluginBench, server: BenchClient, closed: bool
+) -> None:
+    if closed:
+        server.connection.close()
+    server.connection.throttle(5.0)
+    server.connection.close()
+    assert len(bench._parts.context.throttles) == 0
+    bench.advance(10.0)
+    assert handler.calls == ["connect", CloseReason.LOCAL]
+
+
+def test_a_throttle_holds_what_waits_for_async_methods(plugin_bench: Bench) -> None:
+    seen: list[bytes] = []
+
+    async def receive(connection: Connection, data: bytes) -> None:
+        await asyncio.sleep(1.0)
+        seen.append(data)
+        connection.throttle(5.0)
+
+    bench = plugin_bench(AsyncPlugin)
+    server = connected(bench, SimpleNamespace(receive=receive))
+    server.send(b"one")
+    server.send(b"two")
+    bench.advance(6.9)
+    assert seen == [b"one"]
+    bench.advance(0.2)
+    assert seen == [b"one", b"two"]
 
 
 def test_async_methods_run_in_order_and_hold_the_reading(plugin_bench: Bench) -> None:

@@ -53,7 +53,7 @@ class Host:
             # The test's own loop runs the hooks, and the test the reactor.
             new_bridge=lambda reactor: cast("Any", None),
         ).build([loaded], Limits())
-        self.counters = parts.context.counters
+        self.counters = parts.services["a"].context.counters
         self.udp_socket: UdpSocket = parts.services["a"].udp_socket(self.socket, self._note_closed)
         self.udp_socket.open()
 

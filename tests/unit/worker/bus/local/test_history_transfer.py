@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 import pytest
 
@@ -94,6 +94,11 @@ class Worker:
         assert data is not None
         self.network.sent.append((origin, data))
         return origin in self.network.workers
+
+    def push(self, messages: Iterable[bytes], unless: Container[Origin]) -> None:
+        targets = [each for each in self.network.workers if each != self.origin and each not in unless]
+        if targets:
+            self.network.sent += [(each, message) for message in messages for each in targets]
 
     def knows(self, *others: Worker) -> None:
         for other in others:
@@ -263,6 +268,43 @@ def test_large_histories_are_read_page_by_page() -> None:
     assert len(new.newest("g:large")) == 3
     assert len(network.requests) > 8
     assert network.largest < 2.1 * PAGE_BYTES
+
+
+def test_a_worker_that_leaves_pushes_to_those_that_have_not_read_it() -> None:
+    network = Network()
+    leaving = finished(network.worker(2, [1, 2, 3]))
+    leaving.keeps("g:large", 9, range(1, 8), b"x" * PAGE_BYTES)
+    has_read = started(network, leaving)
+    other = finished(network.worker(3))
+    late = finished(network.worker(4, [2, 3, 4]))
+    network.silent = {has_read.origin}
+    leaving.transfer.leave()
+    assert {to for to, _ in network.sent} == {other.origin, late.origin}
+    network.run()
+    assert network.largest < 2.1 * PAGE_BYTES
+    assert len(late.newest("g:large")) == len(other.newest("g:large")) == 7
+    assert other.newest() == [b"2.1", b"2.2", b"2.3"]
+    assert late.newest() == [b"2.1", b"2.2", b"2.3", b"2.4"]
+
+
+def test_what_a_worker_had_pushed_when_it_ended_is_dropped_with_an_incomplete_group() -> None:
+    network = Network()
+    leaving, new = finished(network.worker(2)), finished(network.worker(3))
+    for key in ("g:a", "g:b"):
+        leaving.keeps(key, 9, range(1, 3), b"x" * PAGE_BYTES)
+    leaving.transfer.leave()
+    network.sent.pop()
+    network.run()
+    new.transfer.peer_gone(leaving.origin)
+    assert [len(new.newest(key)) for key in ("g:a", "g:b")] == [2, 0]
+
+
+def test_a_worker_that_keeps_nothing_pushes_nothing() -> None:
+    network = Network()
+    leaving = network.worker(2)
+    finished(network.worker(3))
+    leaving.transfer.leave()
+    assert not network.sent
 
 
 def test_what_arrives_meanwhile_is_kept_once_and_in_order() -> None:
