@@ -1,0 +1,1 @@
+"""The commands, a module for each group of them; each has a list `COMMANDS`, and `table` has them all."""
