@@ -45,13 +45,17 @@ class AccessLog:
         """Set the options.
 
         Raises:
-            SetupError: an option has an invalid value.
+            ExceptionGroup: of a `SetupError` for each option with an invalid value.
         """
+        problems = []
         chosen, path = str(config["format"]), str(config["file"])
         if chosen not in FORMATS:
-            raise SetupError(f"it must be {' or '.join(FORMATS)}, not {chosen!r}", option="format")
+            problems.append(SetupError(f"it must be {' or '.join(FORMATS)}, not {chosen!r}", option="format"))
         if path != "-" and not os.path.isabs(path):
-            raise SetupError(f"it must be an absolute path, or - for standard output, not {path!r}", option="file")
+            what = f"it must be an absolute path, or - for standard output, not {path!r}"
+            problems.append(SetupError(what, option="file"))
+        if problems:
+            raise ExceptionGroup("options", problems)
         self.format = chosen
         self.file = LineFile(path)
 

@@ -102,14 +102,21 @@ def test_an_existing_log_is_appended_to_and_a_new_one_is_not_readable_by_others(
     assert new.stat().st_mode & 0o027 == 0
 
 
-def test_an_unknown_format_is_refused() -> None:
-    with pytest.raises(ValueError, match="it must be text or json, not 'xml'"):
-        started(format="xml")
-
-
-def test_a_relative_file_is_refused() -> None:
-    with pytest.raises(ValueError, match="absolute path"):
-        started(file="access.log")
+@pytest.mark.parametrize(
+    ("options", "problems"),
+    [
+        ({"format": "xml"}, ["it must be text or json, not 'xml'"]),
+        ({"file": "a.log"}, ["it must be an absolute path, or - for standard output, not 'a.log'"]),
+        (
+            {"format": "xml", "file": ""},
+            ["it must be text or json, not 'xml'", "it must be an absolute path, or - for standard output, not ''"],
+        ),
+    ],
+)
+def test_wrong_options_are_reported_together(options: dict[str, str], problems: list[str]) -> None:
+    with pytest.raises(ExceptionGroup) as raised:
+        started(**options)
+    assert [str(each) for each in raised.value.exceptions] == problems
 
 
 def test_a_file_that_cannot_be_opened_fails_the_boot(tmp_path: Path) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import inspect
 import os
 import sys
+import types
 from collections.abc import Callable
 from typing import Any
 
@@ -20,8 +22,8 @@ _INTERFACES = {3: "asgi3", 1: "asgi2", 2: "wsgi"}
 class ApplicationError(SetupError):
     """The application cannot be found or called; the text says what to change."""
 
-    def __init__(self, what: str) -> None:
-        super().__init__(what, option="app")
+    def __init__(self, what: str, *, hint: str | None = None) -> None:
+        super().__init__(what, option="app", hint=hint)
 
 
 def imported(app: str, app_dir: str) -> Application:
@@ -46,11 +48,20 @@ def imported(app: str, app_dir: str) -> Application:
         raise ApplicationError(f"there is no module {error.name!r} in {folder} or installed; see app_dir") from None
     for name in path.split("."):
         if not hasattr(found, name):
-            raise ApplicationError(f"there is no {name!r} in {found!r}, to which app = {app!r} leads")
+            similar = difflib.get_close_matches(name, dir(found), 1)
+            raise ApplicationError(
+                f"there is no {name!r} in {_described(found)}, to which app = {app!r} leads",
+                hint=f"did you mean {similar[0]!r}?" if similar else None,
+            )
         found = getattr(found, name)
     if not callable(found):
         raise ApplicationError(f"app = {app!r} leads to {found!r}, which cannot be called")
     return found  # type: ignore[no-any-return]  # checked above
+
+
+def _described(found: object) -> str:
+    # A module's repr has its path twice: in its name and in that of the file.
+    return f"the module {found.__name__}" if isinstance(found, types.ModuleType) else repr(found)
 
 
 def made(factory: Application, app: str) -> Application:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware, _TrustedHosts
@@ -20,11 +20,10 @@ class _TrustedProxies(_TrustedHosts):
         return super().__contains__(host or UNIX)
 
 
-def check_proxies(proxies: Sequence[object]) -> None:
-    """Check the names of proxies; uvicorn accepts any text, and then trusts nothing.
+def wrong_proxies(proxies: Sequence[object]) -> Iterator[SetupError]:
+    """Yield what is wrong with the names of proxies; uvicorn accepts any text, and then trusts nothing.
 
-    Raises:
-        SetupError: one is neither an address, a network nor `unix`, or `*` is not alone.
+    Each is an address, a network or `unix`, or a `*` is alone.
     """
     for proxy in proxies:
         if proxy == UNIX or (proxy == "*" and len(proxies) == 1):
@@ -33,7 +32,7 @@ def check_proxies(proxies: Sequence[object]) -> None:
             ipaddress.ip_network(str(proxy))
         except ValueError:
             known = "addresses, networks such as 10.0.0.0/8, and unix; or * alone"
-            raise SetupError(f"it must have {known}, not {proxy!r}", option="forwarded_allow_ips") from None
+            yield SetupError(f"it must have {known}, not {proxy!r}", option="forwarded_allow_ips")
 
 
 def forwarded(application: Application, proxies: Sequence[str]) -> Application:

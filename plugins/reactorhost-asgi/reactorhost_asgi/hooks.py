@@ -48,7 +48,8 @@ class Asgi:
         """Set the options, and import the application: `reactorhost check` calls this too.
 
         Raises:
-            SetupError: there is no such application, its import has failed, or an option has an invalid value.
+            ExceptionGroup: of a `SetupError` for each option with an invalid value.
+            SetupError: there is no such application, or its import has failed.
         """
         self._settings = settings = Settings.checked(config)
         try:
@@ -81,7 +82,7 @@ class Asgi:
             app = ASGI2Middleware(cast("Any", app))
         app_state: dict[str, Any] = {}
         if interface != "wsgi" and settings.lifespan != "off":
-            self._lifespan = Lifespan(app, worker.log, required=settings.lifespan == "on")
+            self._lifespan = Lifespan(app, worker, required=settings.lifespan == "on")
             await self._lifespan.startup()
             app_state = self._lifespan.state
         if settings.forwarded_allow_ips:

@@ -7,9 +7,9 @@ and shutdown are messages that it receives, and answers.
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import Any
 
+from reactorhost import Worker
 from reactorhost_asgi.application import Application
 
 _ANSWERS = {f"lifespan.{phase}.{how}" for phase in ("startup", "shutdown") for how in ("complete", "failed")}
@@ -27,10 +27,10 @@ class Lifespan:
         state: what the application has put into `scope["state"]`; each request gets a copy.
     """
 
-    def __init__(self, application: Application, log: logging.Logger, *, required: bool) -> None:
+    def __init__(self, application: Application, worker: Worker, *, required: bool) -> None:
         self.state: dict[str, Any] = {}
         self._application = application
-        self._log = log
+        self._worker = worker
         self._required = required
         self._messages: asyncio.Queue[dict[str, str]] = asyncio.Queue()
         self._answer: asyncio.Future[dict[str, Any]] | None = None
@@ -49,11 +49,11 @@ class Lifespan:
         raised = _raised(self._task)
         if isinstance(raised, LifespanError):
             raise raised
+        why = f"{type(raised).__name__}: {raised}" if raised else "it has ended without an answer"
         if self._required:
-            why = f"{type(raised).__name__}: {raised}" if raised else "it has ended without an answer"
             raise LifespanError(f"the application has failed in its startup: {why}") from raised
         # An application that knows only requests fails on any other scope: ASGI leaves it no other way to say so.
-        self._log.info("lifespan_unsupported error=%r", str(raised) or type(raised).__name__)
+        self._worker.log.info("lifespan_unsupported error=%r", why)
 
     async def shutdown(self) -> None:
         """Stop the application, if it was started and still runs.
@@ -67,7 +67,13 @@ class Lifespan:
             raise LifespanError("the application has failed in its shutdown") from raised
 
     async def _run(self) -> None:
-        scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": self.state}
+        scope = {
+            "type": "lifespan",
+            "asgi": {"version": "3.0", "spec_version": "2.0"},
+            "state": self.state,
+            # As for a request, which has the connection too.
+            "extensions": {"reactorhost": {"worker": self._worker}},
+        }
         try:
             await self._application(scope, self._messages.get, self._send)
         # A task would raise it out of the loop.

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
 from reactorhost import Option, SetupError
-from reactorhost_asgi.forwarded import check_proxies
+from reactorhost_asgi.forwarded import wrong_proxies
 
 OPTIONS = (
     Option("app", help="the application, as package.module:name"),
@@ -80,37 +80,39 @@ class Settings:
         """Return the settings of a plugin's table.
 
         Raises:
-            SetupError: an option has an invalid value.
+            ExceptionGroup: of a `SetupError` for each option with an invalid value.
         """
         settings = cls(**{each.name: config[each.name] for each in fields(cls)})
-        settings._check()
+        problems = list(settings._problems())
+        if problems:
+            raise ExceptionGroup("options", problems)
         return settings
 
-    def _check(self) -> None:
+    def _problems(self) -> Iterator[SetupError]:
         module, colon, name = self.app.partition(":")
         if not (colon and _is_dotted(module) and _is_dotted(name)):
-            raise SetupError(f"it must have the form package.module:name, not {self.app!r}", option="app")
+            yield SetupError(f"it must have the form package.module:name, not {self.app!r}", option="app")
         for option in ("header_timeout", "body_timeout", "keep_alive", "ws_max_size", "max_header", "ws_ping_timeout"):
             if getattr(self, option) <= 0:
-                raise SetupError(f"it must be above 0, not {getattr(self, option)}", option=option)
+                yield SetupError(f"it must be above 0, not {getattr(self, option)}", option=option)
         for option in ("request_timeout", "max_body", "max_requests", "ws_ping_interval"):
             if getattr(self, option) < 0:
-                raise SetupError(f"it must not be negative, as {getattr(self, option)} is", option=option)
-        check_proxies(self.forwarded_allow_ips)
+                yield SetupError(f"it must not be negative, as {getattr(self, option)} is", option=option)
+        yield from wrong_proxies(self.forwarded_allow_ips)
         if self.root_path and (not self.root_path.startswith("/") or self.root_path.endswith("/")):
-            raise SetupError(
+            yield SetupError(
                 f"it must begin with a / and not end with one, as in /shop, not {self.root_path!r}", option="root_path"
             )
         if not self.root_path.isascii():
-            raise SetupError(
+            yield SetupError(
                 f"it must be ASCII, with other characters as %XX, not {self.root_path!r}", option="root_path"
             )
         if self.access_log not in ("off", "log", "-") and not os.path.isabs(self.access_log):
-            raise SetupError(
+            yield SetupError(
                 f"it must be off, log, - or an absolute path, not {self.access_log!r}", option="access_log"
             )
         if not (self.server_header.isascii() and self.server_header.isprintable()) and self.server_header:
-            raise SetupError("it must be printable ASCII", option="server_header")
+            yield SetupError("it must be printable ASCII", option="server_header")
 
 
 def _is_dotted(text: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from reactorhost import SetupError
+from reactorhost import SetupError, Worker
 from reactorhost.testing import HostFailedError, PluginBench
 from reactorhost_asgi import Asgi, application
 from reactorhost_asgi.access_log import Entry, combined, common
@@ -59,9 +60,21 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     ],
 )
 def test_a_wrong_option_is_reported(plugin_bench: Bench, options: dict[str, Any], error: str) -> None:
-    with pytest.raises(SetupError, match=error) as raised:
+    with pytest.raises(ExceptionGroup) as raised:
         plugin_bench(Asgi(), options={"Asgi": {"app": "served:app", **options}})
-    assert raised.value.option in options
+    for each in raised.value.exceptions:
+        assert isinstance(each, SetupError)
+        assert each.option in options
+        assert re.search(error, str(each))
+
+
+def test_all_wrong_options_are_reported_together(plugin_bench: Bench) -> None:
+    options = {"app": "x", "keep_alive": 0.0, "max_body": -1, "forwarded_allow_ips": ["x", "y"], "access_log": "z"}
+    with pytest.raises(ExceptionGroup) as raised:
+        plugin_bench(Asgi(), options={"Asgi": options})
+    found = [each.option for each in raised.value.exceptions if isinstance(each, SetupError)]
+    assert set(found) == set(options)
+    assert len(found) == len(options) + 1
 
 
 def test_the_application_must_be_named(plugin_bench: Bench) -> None:
@@ -74,7 +87,7 @@ def test_the_application_must_be_named(plugin_bench: Bench) -> None:
     [
         ("", "missing:app", r"there is no module 'missing' in .* or installed; see app_dir"),
         ("", "made_site.missing:app", "there is no module 'made_site.missing'"),
-        ("", "made_site:app", "there is no 'app' in <module 'made_site'"),
+        ("", "made_site:app", "there is no 'app' in the module made_site, to which"),
         ("app = 1", "made_site:app", "app = 'made_site:app' leads to 1, which cannot be called"),
         ("class Site: pass", "made_site:Site.app", "there is no 'app' in <class 'made_site.Site'>"),
     ],
@@ -83,6 +96,13 @@ def test_an_application_that_is_not_there_is_reported(folder: Path, source: str,
     (folder / "made_site.py").write_text(source)
     with pytest.raises(ApplicationError, match=error):
         application.imported(app, str(folder))
+
+
+def test_a_name_that_is_not_in_the_module_has_a_hint(folder: Path) -> None:
+    (folder / "made_site.py").write_text("def create_app(): pass")
+    with pytest.raises(ApplicationError) as raised:
+        application.imported("made_site:creat_app", str(folder))
+    assert raised.value.hint == "did you mean 'create_app'?"
 
 
 def test_an_import_that_fails_inside_the_application_is_raised_as_it_is(folder: Path) -> None:
@@ -197,6 +217,7 @@ class WithLifespan:
             await body(send, repr(sorted(scope["state"])).encode())
             return
         scope["state"]["database"] = "open"
+        self.worker = scope["extensions"]["reactorhost"]["worker"]
         while True:
             message = (await receive())["type"]
             self.messages.append(message)
@@ -212,6 +233,7 @@ def test_an_application_is_started_and_stopped(plugin_bench: Bench) -> None:
     app = WithLifespan()
     bench = served(plugin_bench, app)
     assert app.messages == ["lifespan.startup"]
+    assert isinstance(app.worker, Worker)
     for _ in range(2):
         # Each request has a copy of its own.
         assert requested(bench, get())[0].body == b"['database', 'own']"
@@ -261,6 +283,26 @@ def test_an_application_without_lifespan_is_served_unless_it_is_required(plugin_
     assert requested(served(plugin_bench, hello), get())[0].status == 200
     with pytest.raises(LifespanError, match="failed in its startup: AssertionError"):
         served(plugin_bench, hello, lifespan="on")
+
+
+async def returns(scope: Any, receive: Any, send: Any) -> None:
+    """Return for what is no request."""
+    if scope["type"] == "http":
+        await hello(scope, receive, send)
+
+
+@pytest.mark.parametrize(
+    ("app", "why"),
+    [(hello, "AssertionError"), (returns, "'it has ended without an answer'")],
+    ids=["raises", "returns"],
+)
+def test_the_log_says_how_an_application_has_no_lifespan(
+    plugin_bench: Bench, caplog: pytest.LogCaptureFixture, app: Any, why: str
+) -> None:
+    with caplog.at_level("INFO"):
+        served(plugin_bench, app)
+    [line] = [each.getMessage() for each in caplog.records if "lifespan_unsupported" in each.getMessage()]
+    assert why in line
 
 
 def test_no_lifespan_is_asked_for_when_it_is_off(plugin_bench: Bench) -> None:

@@ -39,17 +39,23 @@ class Chat:
         """Set the options.
 
         Raises:
-            SetupError: an option has an invalid value.
+            ExceptionGroup: of a `SetupError` for each option with an invalid value.
         """
         self.greeting = cleaned(str(config["greeting"]).encode())
         self.room = str(config["room"]).lower()
-        self.history = _number(config, "history", 0, 1000)
-        self.max_length = _number(config, "max_length", 1, 4000)
+        self.history = cast("int", config["history"])
+        self.max_length = cast("int", config["max_length"])
         self.rate = cast("float", config["rate"])
+        problems = []
         if valid_name(self.room) is None:
-            raise SetupError(f"the name of a room {NAME_RULE}, which {self.room!r} has not", option="room")
+            problems.append(SetupError(f"the name of a room {NAME_RULE}, which {self.room!r} has not", option="room"))
+        for name, number, least, most in (("history", self.history, 0, 1000), ("max_length", self.max_length, 1, 4000)):
+            if not least <= number <= most:
+                problems.append(SetupError(f"it must be between {least} and {most}, not {number}", option=name))
         if self.rate <= 0:
-            raise SetupError(f"it must be above 0, not {self.rate:g}", option="rate")
+            problems.append(SetupError(f"it must be above 0, not {self.rate:g}", option="rate"))
+        if problems:
+            raise ExceptionGroup("options", problems)
 
     @hookimpl
     def framing(self) -> Lines:
@@ -141,13 +147,4 @@ class Chat:
         """Stop reading a client until its token bucket has a token again; nothing of what it sends is lost."""
         person, now = person_of(connection), self.worker.now()
         person.next_at = max(person.next_at, now - (BURST - 1) / self.rate) + 1 / self.rate
-        if person.next_at > now:
-            connection.pause()
-            connection.call_later(person.next_at - now, connection.resume)
-
-
-def _number(config: Mapping[str, object], name: str, least: int, most: int) -> int:
-    number = cast("int", config[name])
-    if not least <= number <= most:
-        raise SetupError(f"it must be between {least} and {most}, not {number}", option=name)
-    return number
+        connection.throttle(person.next_at - now)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from reactorhost import CloseReason, Connection, LengthPrefixed, Member, hookimpl
+from reactorhost import CloseReason, Connection, LengthPrefixed, Member, SetupError, hookimpl
 from reactorhost_chat import Chat
 from reactorhost_chat.chat import BURST, MOST_BYTES, SETTLE_SECONDS
 from reactorhost_chat.commands import HISTORY_SECONDS
@@ -285,6 +285,19 @@ def test_a_client_that_is_too_fast_is_read_more_slowly(chat: Callable[..., Plugi
     assert bob.shown == ["ada: x"] * BURST
 
 
+def test_a_client_that_is_too_fast_stays_paused_by_another_plugin(chat: Callable[..., PluginBench]) -> None:
+    bench = chat(rate=2.0)
+    ada, bob = two(bench)
+    bench.advance(60.0)
+    ada.client.send(b"x\n" * (BURST + 1))
+    ada.client.connection.pause()
+    bench.advance(60.0)
+    assert len(bob.shown) == BURST
+    ada.client.connection.resume()
+    bench.settle()
+    assert len(bob.shown) == 1
+
+
 def test_messages_of_another_framing_may_have_line_ends(chat: Callable[..., PluginBench]) -> None:
     bench = chat()
     ada, bob = two(bench)
@@ -398,8 +411,16 @@ def test_a_name_that_was_taken_before_a_worker_knew_the_others_is_settled(
 def test_invalid_options_are_refused(
     chat: Callable[..., PluginBench], options: dict[str, object], message: str
 ) -> None:
-    with pytest.raises(ValueError, match=re.escape(message)):
+    with pytest.raises(ExceptionGroup) as raised:
         chat(**options)
+    assert [str(each) for each in raised.value.exceptions] == [message]
+
+
+def test_all_invalid_options_are_reported_together(chat: Callable[..., PluginBench]) -> None:
+    options = {"room": "", "history": -1, "max_length": 0, "rate": 0.0}
+    with pytest.raises(ExceptionGroup) as raised:
+        chat(**options)
+    assert [each.option for each in raised.value.exceptions if isinstance(each, SetupError)] == list(options)
 
 
 def test_people_rooms_and_messages_are_counted(chat: Callable[..., PluginBench]) -> None:

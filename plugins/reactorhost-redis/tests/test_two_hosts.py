@@ -33,7 +33,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
         def start(server: RedisServer, *arguments: str) -> LiveHost:
             name = f"host{len(list(tmp_path.iterdir()))}"
-            url = f"{server.url}?timeout=1&retry=0.3"
+            url = f"{server.url}?retry=0.3"
             host = LiveHost(
                 tmp_path / name, "--name", name, "--plugin", str(plugin), "--bus-url", url, "--workers", "1", *arguments
             )
