@@ -5,7 +5,10 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import shlex
 import shutil
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -19,13 +22,26 @@ nox.options.download_python = "never"
 nox.options.error_on_missing_interpreters = False
 # uv must not try to download interpreters either.
 os.environ["UV_PYTHON_DOWNLOADS"] = "never"
+# As pip does: otherwise every process that a test starts compiles all that it imports.
+os.environ["UV_COMPILE_BYTECODE"] = "1"
 # Quick sessions first; tests last, so that their summary ends the output.
-nox.options.sessions = ["lint", "types", "wheels", "tests"]
+nox.options.sessions = ["lint", "static", "tests"]
 
 ROOT = Path(__file__).parent
 PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
-PLUGINS = tuple(f"./plugins/reactorhost-{name}" for name in ("accesslog", "asgi", "chat", "echo", "redis", "websocket"))
+PLUGINS = tuple(f"./{path.parent.relative_to(ROOT)}" for path in sorted(ROOT.glob("plugins/*/pyproject.toml")))
 
+# What needs one interpreter: examples that other programs run, or are, and the programs of the benchmarks.
+TESTED_ONCE = (
+    "tests/host/test_bench_suite.py",
+    "tests/host/test_behind_proxies.py",
+    "tests/host/test_benchmark_servers.py",
+    "tests/host/test_how_to_scripts.py",
+    "tests/host/test_migrations.py",
+    "tests/host/test_reload_load.py",
+    "tests/unit/benchmarks",
+    "tests/unit/site",
+)
 SUPPORTED = ("3.11", "3.12", "3.13")
 NEWER = ("3.14", "3.15")
 
@@ -52,10 +68,27 @@ def group(*names: str) -> tuple[str, ...]:
 
 
 def install(session: nox.Session, *groups: str) -> None:
-    """Install host and plugins as a user would, and dependency groups."""
-    session.install(".", *PLUGINS, *group(*groups))
+    """Install host and plugins, not editable, and dependency groups."""
+    # One build environment for all of them.
+    session.install(*PROJECT["build-system"]["requires"])
+    session.install("--no-build-isolation", ".", *PLUGINS, *group(*groups))
     # From here on the checkout is not importable: the tests see only what was installed.
     session.env["PYTHONSAFEPATH"] = "1"
+
+
+def rewrite_assertions(session: nox.Session, ignored: list[str]) -> None:
+    """Cache the test files as pytest rewrites them, or each process of pytest-xdist would do it for all of them."""
+    collect = shlex.join(["pytest", "--collect-only", "-qq", *ignored])
+    # A file that fails here fails in the run itself, with its traceback.
+    halves = f"{collect} tests/unit & {collect} tests/[!u]* plugins/*/tests; wait"
+    # pytest reads the cache even where the environment forbids to write it.
+    session.run("sh", "-c", halves, env={"PYTHONDONTWRITEBYTECODE": ""}, external=True, silent=True)
+
+
+def tested_elsewhere() -> list[str]:
+    """Return the options of pytest that leave out what the first interpreter runs for all."""
+    # pytest accepts a path that does not exist: that of a file that was renamed must fail here.
+    return [f"--ignore={(ROOT / path).resolve(strict=True)}" for path in TESTED_ONCE]
 
 
 @nox.session(python=PYTHONS)
@@ -65,10 +98,16 @@ def tests(session: nox.Session) -> None:
     if missing:
         session.log(f"not on this machine, so not tested: Python {', '.join(missing)}")
     install(session, "test")
-    # One interpreter is enough for the long run of chaos.
-    chaos_seconds = "55" if session.python == PYTHONS[0] else "15"
+    first = session.python == PYTHONS[0]
+    ignored = [] if first else tested_elsewhere()
+    if first:
+        session.install(*group("migrate"))
+    if not session.posargs:
+        rewrite_assertions(session, ignored)
+    # The full number of hypothesis's examples once; on the other interpreters the same code has to run at all.
+    environment = {"CHAOS_SECONDS": "30", "EXAMPLES": "100"} if first else {"CHAOS_SECONDS": "15", "EXAMPLES": "25"}
     # Tests mostly wait for processes, so more of them than processors run at once.
-    session.run("pytest", "--numprocesses=4", *session.posargs, env={"CHAOS_SECONDS": chaos_seconds})
+    session.run("pytest", "--numprocesses=4", *ignored, *session.posargs, env=environment)
 
 
 @nox.session
@@ -138,11 +177,44 @@ def lint(session: nox.Session) -> None:
     session.run("lint-imports", "--no-logo", env={"PYTHONPATH": sources})
 
 
+@nox.session(python=False)
+def static(session: nox.Session) -> None:
+    """Run `types`, `docs` and `tutorial` beside `wheels`: each of them uses one processor, or waits."""
+    run = (sys.executable, "-m", "nox", "--noxfile", __file__, "--sessions")
+    # A file, because a pipe that is not read while `wheels` runs would fill.
+    with tempfile.TemporaryFile() as output:
+        beside = subprocess.Popen([*run, "types", "docs", "tutorial"], stdout=output, stderr=subprocess.STDOUT)
+        try:
+            session.run(*run, "wheels", external=True)
+        finally:
+            status = beside.wait()
+            output.seek(0)
+            shutil.copyfileobj(output, sys.stdout.buffer)
+            sys.stdout.flush()
+    if status:
+        session.error("types, docs or tutorial failed")
+
+
 @nox.session
 def types(session: nox.Session) -> None:
     """Check the types of everything."""
     install(session, "types")
     session.run("mypy")
+
+
+@nox.session(python=PYTHONS[0])
+def docs(session: nox.Session) -> None:
+    """Build the documentation site into .docs/, and check what its pages refer to."""
+    session.install(".", *group("docs"))
+    site = ROOT / ".docs"
+    # A page that was removed must not stay.
+    shutil.rmtree(site, ignore_errors=True)
+    session.run("python", "tests/site/check_plain_markdown.py")
+    options = ("--builder=html", "--jobs=auto", "--fail-on-warning", "--keep-going", "--quiet")
+    session.run("sphinx-build", *options, "docs", str(site))
+    session.run("python", "tests/site/check_site.py", str(site))
+    browser = ROOT / "plugins" / "reactorhost-websocket" / "tests" / "support"
+    session.run("python", "tests/site/check_in_browser.py", str(site), env={"PYTHONPATH": str(browser)})
 
 
 @nox.session(python=PYTHONS[0])
@@ -153,23 +225,47 @@ def wheels(session: nox.Session) -> None:
     with tempfile.TemporaryDirectory(prefix="reactorhost-wheels-") as folder:
         dist = Path(folder) / "dist"
         for source in (".", *PLUGINS):
-            session.run("python", "-m", "build", "--outdir", str(dist), source, silent=True)
+            session.run("python", "-m", "build", "--no-isolation", "--outdir", str(dist), source, silent=True)
         session.run("python", "tests/wheels/check_archives.py", str(dist))
+        session.run("twine", "check", "--strict", *map(str, dist.iterdir()), silent=True)
+        built = sorted(dist.glob("*.whl"))
+        checks = ["check_installed", "check_new"]
+        use_wheels(session, Path(folder) / "newest", dist, everything(built, Path(folder)), checks)
         oldest = Path(folder) / "oldest.txt"
         oldest.write_text("".join(f"{pin}\n" for pin in oldest_dependencies()))
-        for name, constraints in (("newest", []), ("oldest", ["--constraint", str(oldest)])):
-            use_wheels(session, Path(folder) / name, dist, constraints)
+        requirements = ["--constraint", str(oldest), *map(str, built)]
+        use_wheels(session, Path(folder) / "oldest", dist, requirements, ["check_installed"])
 
 
-def use_wheels(session: nox.Session, venv: Path, dist: Path, constraints: list[str]) -> None:
-    """Install the built wheels into a new environment and run the check there."""
+@nox.session(python=PYTHONS[0])
+def tutorial(session: nox.Session) -> None:
+    """Type what quickstart and tutorial say into two terminals."""
+    session.install(*group("wheels"))
+    with tempfile.TemporaryDirectory(prefix="reactorhost-archive-") as folder:
+        session.run("python", "-m", "build", "--no-isolation", "--sdist", "--outdir", folder, ".", silent=True)
+        [archive] = Path(folder).glob("reactorhost-*.tar.gz")
+        session.run("python", "tests/wheels/check_tutorial.py", str(archive))
+
+
+def everything(built: list[Path], folder: Path) -> list[str]:
+    """Return the arguments of pip that install `reactorhost[all]` from wheels."""
+    # As constraints, so that a plugin is installed only if the extra names it, and never from the package index, where
+    # its name could be another project's.
+    local = folder / "local.txt"
+    names = {wheel: wheel.name.partition("-")[0].replace("_", "-") for wheel in built}
+    local.write_text("".join(f"{name} @ {wheel.as_uri()}\n" for wheel, name in names.items()))
+    host = next(wheel for wheel, name in names.items() if name == "reactorhost")
+    return ["--constraint", str(local), f"reactorhost[all] @ {host.as_uri()}"]
+
+
+def use_wheels(session: nox.Session, venv: Path, dist: Path, requirements: list[str], checks: list[str]) -> None:
+    """Install the built wheels into a new environment and run checks there."""
     session.run("python", "-m", "venv", str(venv))
     python = str(venv / "bin" / "python")
-    built = [str(wheel) for wheel in sorted(dist.glob("*.whl"))]
-    session.run(python, "-m", "pip", "install", "--quiet", *constraints, *built, external=True)
-    check = ROOT / "tests" / "wheels" / "check_installed.py"
+    session.run(python, "-m", "pip", "install", "--quiet", *requirements, external=True)
     with session.chdir(venv):
-        session.run(python, "-P", str(check), external=True)
+        for check in checks:
+            session.run(python, "-P", str(ROOT / "tests" / "wheels" / f"{check}.py"), str(dist), external=True)
 
 
 def oldest_dependencies() -> list[str]:
@@ -183,8 +279,6 @@ def oldest_dependencies() -> list[str]:
 @nox.session
 def bench(session: nox.Session) -> None:
     """Measure beside asyncio, uvloop, Twisted, gevent, threads, gunicorn, C; `-- --all`: the parts, TLS, `top` too."""
-    # As pip does: a start would otherwise be the compilation of everything that it imports.
-    session.env["UV_COMPILE_BYTECODE"] = "1"
     install(session, "test")
     install_peers(session)
     results = ROOT / ".bench"
@@ -197,7 +291,19 @@ def bench(session: nox.Session) -> None:
     # After Ctrl-C the suite needs time to end its servers.
     session.run("python", *suite, interrupt_timeout=30.0, terminate_timeout=30.0)
     if "--all" in session.posargs:
-        for name in ("turn_cost", "toolkit_cost", "tls_cost", "file_cost", "bus_cost", "web_cost", "top_cost"):
+        parts = (
+            "turn_cost",
+            "toolkit_cost",
+            "tls_cost",
+            "file_cost",
+            "bus_cost",
+            "web_cost",
+            "proxy_cost",
+            "guard_cost",
+            "reload_table",
+            "top_cost",
+        )
+        for name in parts:
             session.run("python", f"tests/benchmarks/{name}.py", "--json", str(results / f"{name}.json"))
 
 
@@ -211,6 +317,15 @@ def install_peers(session: nox.Session) -> None:
 def benchpage(session: nox.Session) -> None:
     """Generate docs/benchmarks.md from the stored runs; `-- --add .bench/suite.json` stores a run first."""
     session.run("python", "tests/benchmarks/page.py", *session.posargs)
+
+
+@nox.session(python=PYTHONS[0])
+def manpage(session: nox.Session) -> None:
+    """Generate man/reactorhost.1, which the wheel installs, and docs/reference/commands.md from the help."""
+    session.install(".")
+    page = session.run("reactorhost", "help", "--man", silent=True)
+    (ROOT / "man" / "reactorhost.1").write_text(str(page), encoding="utf-8")
+    session.run("python", "docs/_ext/commands_page.py")
 
 
 @nox.session
