@@ -194,6 +194,9 @@ def front(request: pytest.FixtureRequest, tmp_path: Path, hosts: list[LiveHost])
     """Run a proxy in front of both hosts. Its listening sockets are inherited: clients wait until it is ready."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=512)) for _ in range(2)]
+        for sock in sockets:
+            # nginx leaves inherited sockets as they are, and a worker process of it would block in accept().
+            sock.setblocking(False)
         take_out = stack.enter_context(request.param(tmp_path, hosts, sockets))
         chat, web = (sock.getsockname() for sock in sockets)
         yield Front(chat, web, take_out)
