@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 import shlex
@@ -13,6 +14,7 @@ import tempfile
 from pathlib import Path
 
 import nox
+from nox.command import CommandFailed
 from python_discovery import get_interpreter
 
 # The first release that finds interpreters with python_discovery, which this file uses too.
@@ -42,6 +44,8 @@ TESTED_ONCE = (
     "tests/unit/benchmarks",
     "tests/unit/site",
 )
+# Where CI is set, this many failed tests of an interpreter run again, alone, to tell what is broken from what is flaky.
+RUN_AGAIN_AT_MOST = 2
 SUPPORTED = ("3.11", "3.12", "3.13")
 NEWER = ("3.14", "3.15")
 
@@ -107,7 +111,23 @@ def tests(session: nox.Session) -> None:
     # The full number of hypothesis's examples once; on the other interpreters the same code has to run at all.
     environment = {"CHAOS_SECONDS": "30", "EXAMPLES": "100"} if first else {"CHAOS_SECONDS": "15", "EXAMPLES": "25"}
     # Tests mostly wait for processes, so more of them than processors run at once.
-    session.run("pytest", "--numprocesses=4", *ignored, *session.posargs, env=environment)
+    command = ("pytest", *ignored, *session.posargs)
+    try:
+        session.run(*command, "--numprocesses=4", "--cache-clear", env=environment)
+    except CommandFailed:
+        failed = failed_tests()
+        if not (os.environ.get("CI") and 1 <= len(failed) <= RUN_AGAIN_AT_MOST):
+            raise
+        session.warn(f"failed beside other tests, run again alone: {', '.join(failed)}")
+        session.run(*command, "--last-failed", "--last-failed-no-failures=none", env=environment)
+
+
+def failed_tests() -> list[str]:
+    """Return the node ids of what failed in pytest's last run."""
+    try:
+        return sorted(json.loads((ROOT / ".pytest_cache" / "v" / "cache" / "lastfailed").read_text()))
+    except FileNotFoundError:
+        return []
 
 
 @nox.session
