@@ -192,10 +192,13 @@ class WorkerTable:
             worker.reason = worker.reason or late
             if worker.state in (WorkerState.DRAINING, WorkerState.STOPPING) and not (worker.aborted or worker.hurried):
                 worker.aborted = True
-                worker.deadline += settings.closing_seconds * (1 - _ABORT_SHARE)
+                left = settings.closing_seconds * (1 - _ABORT_SHARE)
                 if worker.silent:
+                    # From now on: this call may be late, and the worker needs time to write its stack.
+                    worker.deadline = now + left
                     yield Signal(worker.pid, signal.SIGABRT, late)
                     continue
+                worker.deadline += left
                 if now < worker.deadline:
                     continue
             # A process in uninterruptible sleep (a hung disk) ends late; each further deadline logs it again.

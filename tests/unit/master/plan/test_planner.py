@@ -272,9 +272,21 @@ def test_a_stop_is_over_within_its_timeout() -> None:
     assert host.settle() == [Drain(first, 3.5, final=True), Drain(second, 3.5, final=True)]
     host.silence(second)
     late = "still stopping after its deadline"
-    assert host.expire(4.9) == [Signal(second, SIGABRT, late)]
+    assert host.expire(4.85) == [Signal(second, SIGABRT, late)]
     assert host.planner.next_at(host.now) == pytest.approx(105.0)
-    assert host.expire(0.101) == [Signal(first, SIGKILL, late), Signal(second, SIGKILL, late)]
+    assert host.expire(0.151) == [Signal(first, SIGKILL, late), Signal(second, SIGKILL, late)]
+
+
+def test_a_late_deadline_of_a_stop_leaves_a_silent_worker_time_to_write_its_stack() -> None:
+    host = FakeSupervisor(1)
+    (pid,) = host.running()
+    host.planner.stop(host.now, at_once=False)
+    host.settle()
+    host.silence(pid)
+    late = "still stopping after its deadline"
+    assert host.expire(60.0) == [Signal(pid, SIGABRT, late)]
+    assert host.expire(0.1) == []
+    assert host.expire(0.051) == [Signal(pid, SIGKILL, late)]
 
 
 def test_a_stuck_worker_is_not_drained_by_a_stop_but_ended_with_its_stack() -> None:
