@@ -19,6 +19,13 @@ from reactorhost.plugins.identity import PluginIdentity
 Run = Callable[..., str]
 
 
+@pytest.fixture(autouse=True)
+def environment_with_pip(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Find pip, which an environment of uv does not have."""
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: find_spec("pytest" if name == "pip" else name))
+
+
 @pytest.fixture
 def refusal(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
     """Return a function that runs the command, which must fail and leave nothing, and returns what it prints."""
