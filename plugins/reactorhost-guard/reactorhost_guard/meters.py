@@ -11,6 +11,9 @@ from __future__ import annotations
 import sys
 from typing import NamedTuple
 
+# In tokens. The sums of floats: a bucket that is refilled at its rate must not miss a token for the last bit.
+_ROUNDING = 1e-6
+
 
 class Limit(NamedTuple):
     """A rate with a burst.
@@ -61,8 +64,7 @@ class Meter:
         seconds, slack, _ = self.limit
         if full_at < now:
             full_at = now
-        # The sums of floats: a bucket that is refilled at its rate must not miss a token for the last bit.
-        elif full_at - now > slack + 1e-6 * seconds:
+        elif full_at - now > slack + _ROUNDING * seconds:
             return False
         self._full_at = full_at + tokens * seconds
         self.unshared += tokens
@@ -73,12 +75,16 @@ class Meter:
 
         Returns None, and takes nothing, if that is longer than `slow_seconds` without them already.
         """
-        most = self.limit.slow_seconds
-        if most is None or self.wait(now) > most:
+        if self.limit.slow_seconds is None or self.late(now):
             return None
         self.take_elsewhere(tokens, now)
         self.unshared += tokens
         return self.wait(now)
+
+    def late(self, now: float) -> float:
+        """Return the seconds until a token is left, if they are more than `slow_seconds`; otherwise 0."""
+        wait, most = self.wait(now), self.limit.slow_seconds
+        return wait if most is not None and wait > most + _ROUNDING * self.limit.seconds else 0.0
 
     def take_elsewhere(self, tokens: float, now: float) -> None:
         """Take tokens that another worker has granted."""

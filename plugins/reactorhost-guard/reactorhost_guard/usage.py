@@ -179,11 +179,7 @@ class UsageTable:
 
     def excess(self, usage: Usage, now: float) -> float:
         """Return the seconds that missing bytes take, if the next message would be refused for them."""
-        meter = usage.bytes
-        if meter is None or meter.limit.slow_seconds is None:
-            return 0.0
-        wait = meter.wait(now)
-        return wait if wait > meter.limit.slow_seconds else 0.0
+        return 0.0 if usage.bytes is None else usage.bytes.late(now)
 
     def debt(self, usage: Usage, now: float) -> float:
         """Return the seconds for which a client that connects now is not to be read."""

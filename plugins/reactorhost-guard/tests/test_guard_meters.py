@@ -86,6 +86,16 @@ def test_a_limit_that_slows_refuses_what_would_be_too_late() -> None:
     assert meter.wait(100.0) == pytest.approx(0.6)
 
 
+@given(st.integers(1, 10**7).map(lambda number: number / 7), st.sampled_from([1.0, 3.0, 20.0, 3600.0]))
+def test_what_is_exactly_as_late_as_allowed_is_taken_at_any_time(now: float, seconds: float) -> None:
+    meter = Meter(limit(1.0 / seconds, 1.0, seconds))
+    assert meter.take(1, now)
+    assert meter.take_late(1, now) == pytest.approx(2 * seconds)
+    assert meter.late(now) == pytest.approx(2 * seconds)
+    assert meter.take_late(1, now) is None
+    assert meter.late(now + seconds) == 0.0
+
+
 def test_a_limit_that_does_not_slow_refuses() -> None:
     meter = Meter(limit(10.0, 1.0))
     assert meter.take(1, 100.0)
