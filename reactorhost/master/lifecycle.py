@@ -214,7 +214,7 @@ class Lifecycle:
                 what, details = boot_error.what, boot_error.details
                 log.error("worker_not_booted", slot=worker.slot, pid=pid, error=what, details=details)
                 if ended.failed_reload:
-                    log.error("reload_failed", slot=worker.slot, error=what)
+                    log.error("reload_failed", slot=worker.slot, serving=planner.serving(), error=what)
                 elif planner.state is HostState.STARTING:
                     # The first worker of all: the others would fail alike. Later failures are retried.
                     self._fail_start(boot_error)

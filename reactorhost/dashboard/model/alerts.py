@@ -10,7 +10,8 @@ from reactorhost.dashboard.model.view import Key, Page, ProcessKey
 from reactorhost.dashboard.text import silence_words
 from reactorhost.dashboard.text.alarm_limits import FILLING, FULL, fullest_fill
 from reactorhost.dashboard.text.event_sentences import sentence
-from reactorhost.dashboard.text.quantities import counted, duration, number, numbers, rate, whole_seconds
+from reactorhost.dashboard.text.quantities import counted, duration, number, rate, whole_seconds
+from reactorhost.errors import numbers
 from reactorhost.ipc.status import EventStatus, ListenerStatus, StatusDocument, WorkerStatus
 
 _MOST_OF_A_KIND = 3

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from reactorhost.dashboard.text.quantities import amount, counted, duration, number, numbers
+from reactorhost.dashboard.text.quantities import amount, counted, duration, number
+from reactorhost.errors import numbers
 from reactorhost.ipc.stall import place
 from reactorhost.ipc.status import EventStatus
 
@@ -89,6 +90,12 @@ def _not_booted(fields: Fields) -> str:
     return f"{_worker(fields)} did not start: {str(fields['error']).rpartition('did not become ready: ')[2]}"
 
 
+def _reload_failed(fields: Fields) -> str:
+    # A host of an earlier version does not log it.
+    serving = f" ({fields['serving']})" if "serving" in fields else ""
+    return f"reload failed at {_slot(fields)}{serving}: {fields['error']}"
+
+
 def _limit(fields: Fields) -> str:
     setting, value, limit = str(fields["reason"]), float(fields["value"]), float(fields["limit"])
     show = {"max_age": duration, "max_rss": amount}.get(setting, number)
@@ -151,7 +158,7 @@ _SENTENCES: Mapping[str, Callable[[Fields], str]] = {
     "reload_started": lambda f: f"reload to generation {f['generation']} started",
     "code_changed": lambda f: f"changed on disk, needs a restart: {f['modules']}",
     "reload_finished": lambda f: f"reload to generation {f['generation']} done",
-    "reload_failed": lambda f: f"reload failed at {_slot(f)}, the old worker stays: {f['error']}",
+    "reload_failed": _reload_failed,
     "upgrade_started": lambda f: f"upgrade: checking the installation of {f['interpreter']}",
     "upgraded": lambda f: f"the master has version {f['version']} now, {f['before']} before",
     "upgrade_failed": lambda f: f"upgrade failed, the host continues as it was: {f['error']}",

@@ -167,9 +167,7 @@ def test_full_workers_are_an_error_when_no_other_one_has_room() -> None:
         ),
         (
             {"crashes": [event(80.0, "reload_failed", "error", slot=1, error="no name 'x'")]},
-            Alert(
-                AlertLevel.WARNING, "reload failed at slot 1, the old worker stays: no name 'x', 1m20s ago", Page.LOG
-            ),
+            Alert(AlertLevel.WARNING, "reload failed at slot 1: no name 'x', 1m20s ago", Page.LOG),
         ),
         (
             {

@@ -91,6 +91,12 @@ from reactorhost.dashboard.text.event_sentences import _SENTENCES, sentence
             "worker 1 (pid 4244) replaced: max_messages_per_worker, 1,234 of 950",
         ),
         ("host_stopping", {"connections": 0}, "stopping"),
+        (
+            "reload_failed",
+            {"slot": 3, "serving": "generation 3 in slots 0-2, no worker in slot 3", "error": "no"},
+            "reload failed at slot 3 (generation 3 in slots 0-2, no worker in slot 3): no",
+        ),
+        ("reload_failed", {"slot": 3, "error": "no"}, "reload failed at slot 3: no"),
         ("host_stopping", {"connections": 3, "seconds": "10"}, "stopping: 3 connections open, at most 10 s"),
         ("host_ready", {"workers": 1}, "host ready, 1 worker"),
         (
