@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from reactorhost.ipc.event_identity import REPEAT_SECONDS, Identity, identity_of
+from reactorhost.ipc.event_identity import Identity, identity_of, is_repeat
 from reactorhost.ipc.status import CRASH_SECONDS, EventStatus
 from reactorhost.logs import EventLog
 
@@ -104,7 +104,7 @@ class EventRing(EventLog):
             "slots": _slots(fields),
         }
         before = self._crashes.repeated(made) or self._events.repeated(made)
-        if before is not None and before["time"] >= now - REPEAT_SECONDS:
+        if before is not None and is_repeat(made, before):
             made["entry"], made["first_time"] = before["entry"], before["first_time"]
             made["count"] += before["count"]
             made["slots"] = sorted({*before["slots"], *made["slots"]})

@@ -102,6 +102,31 @@ def test_after_ten_minutes_the_same_event_is_a_new_entry(ring: EventRing, clock:
     assert [entry["count"] for entry in ring.events()] == [2, 1]
 
 
+def starts(ring: EventRing) -> list[tuple[list[int], int]]:
+    return [(entry["slots"], entry["count"]) for entry in ring.events()]
+
+
+def test_what_happens_to_each_worker_in_turn_is_one_entry_and_of_one_worker_again_another(
+    ring: EventRing, clock: Clock
+) -> None:
+    for slot in range(4):
+        ring.remember("info", "worker_starting", slot=slot, pid=10 + slot, generation=1)
+        clock.now += 1
+    assert starts(ring) == [([0, 1, 2, 3], 4)]
+    for pid in (20, 21):
+        ring.remember("info", "worker_starting", slot=3, pid=pid, generation=1)
+    assert starts(ring) == [([0, 1, 2, 3], 4), ([3], 2)]
+    ring.remember("info", "worker_starting", slot=2, pid=22, generation=1)
+    assert starts(ring)[2:] == [([2], 1)]
+
+
+def test_workers_that_are_added_later_are_not_part_of_the_start(ring: EventRing, clock: Clock) -> None:
+    ring.remember("info", "worker_ready", slot=0, pid=10, generation=1)
+    clock.now += 61
+    ring.remember("info", "worker_ready", slot=1, pid=11, generation=1)
+    assert starts(ring) == [([0], 1), ([1], 1)]
+
+
 def test_the_lines_that_a_limited_log_left_out_are_counted(ring: EventRing) -> None:
     ring.remember("warning", "worker_blocked", seconds=2.0, suppressed=4)
     assert ring.events()[0]["count"] == 5
