@@ -121,8 +121,12 @@ def _slow(fields: Fields) -> str:
     return f"{_worker(fields)} held by {fields['plugin']}{hook}"
 
 
-def _client(fields: Fields) -> str:
-    return f", client {fields['peer']}" if fields.get("peer") else ""
+def _held(fields: Fields, so_far: str = "") -> str:
+    # Of several, the client is that of the newest, which need not be the longest.
+    if "longest_seconds" in fields:
+        return f"up to {duration(float(fields['longest_seconds']))}"
+    client = f", client {fields['peer']}" if fields.get("peer") else ""
+    return f"{duration(float(fields['seconds']))}{so_far}{client}"
 
 
 _SENTENCES: Mapping[str, Callable[[Fields], str]] = {
@@ -176,8 +180,8 @@ _SENTENCES: Mapping[str, Callable[[Fields], str]] = {
     "adoption_failed": lambda f: f"{_worker(f)} could not adopt slot {f['for_slot']}: {f['reason']}",
     "accepting_paused": _paused,
     "clients_refused": lambda f: f"{_worker(f)} refuses clients: {f['reason']}",
-    "slow_hook": lambda f: f"{_slow(f)} at {f['where']}, for {duration(float(f['seconds']))} so far{_client(f)}",
-    "slow_hook_ended": lambda f: f"{_slow(f)} for {duration(float(f['seconds']))}{_client(f)}",
+    "slow_hook": lambda f: f"{_slow(f)} at {f['where']}, for {_held(f, ' so far')}",
+    "slow_hook_ended": lambda f: f"{_slow(f)} for {_held(f)}",
     "hook_failed": _hook_failed,
     "hook_cancel_ignored": lambda f: f"{_worker(f)}: an async hook for {f['peer']} did not end when it was cancelled",
     "stats_invalid": lambda f: f"{_worker(f)}: stats of plugin {f['plugin']} cannot be used: {f['reason']}",

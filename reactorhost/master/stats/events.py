@@ -27,6 +27,9 @@ _CRASHES = frozenset(
     {"worker_crashed", "worker_not_booted", "worker_not_forked", "slot_not_opened", "reload_failed", "upgrade_failed"}
 )
 
+# The seconds of the newest say nothing of the others, and the longest one is what clients have noticed.
+_DURATIONS = frozenset({"slow_hook", "slow_hook_ended"})
+
 
 @dataclass(frozen=True, slots=True)
 class EventsState:
@@ -108,6 +111,8 @@ class EventRing(EventLog):
             made["entry"], made["first_time"] = before["entry"], before["first_time"]
             made["count"] += before["count"]
             made["slots"] = sorted({*before["slots"], *made["slots"]})
+            if event in _DURATIONS:
+                made["fields"]["longest_seconds"] = _longest(before, made)
         self._keep(made)
 
     def _keep(self, entry: EventStatus) -> None:
@@ -161,6 +166,12 @@ class _Entries:
 
 def _identity(event: EventStatus) -> Identity:
     return identity_of(event["level"], event["event"], event["fields"])
+
+
+def _longest(before: EventStatus, made: EventStatus) -> float:
+    longest = before["fields"].get("longest_seconds", before["fields"].get("seconds"))
+    measured = (longest, made["fields"].get("seconds"))
+    return max((float(each) for each in measured if isinstance(each, int | float)), default=0.0)
 
 
 def _plain(value: object) -> str | int | float | None:

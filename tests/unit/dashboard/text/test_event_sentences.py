@@ -44,6 +44,23 @@ from reactorhost.dashboard.text.event_sentences import _SENTENCES, sentence
             "worker 1 held by made for 18s, client [::1]:5",
         ),
         (
+            "slow_hook_ended",
+            {
+                "slot": 1,
+                "plugin": "made",
+                "hook": "receive",
+                "peer": "[::1]:5",
+                "seconds": 0.2,
+                "longest_seconds": 25.1,
+            },
+            "worker 1 held by made.receive for up to 25s",
+        ),
+        (
+            "slow_hook",
+            {"slot": 1, "plugin": "made", "hook": "?", "where": "made.py:3", "seconds": 0.1, "longest_seconds": 0.3},
+            "worker 1 held by made at made.py:3, for up to 0.3s",
+        ),
+        (
             "clients_refused",
             {"slot": 1, "reason": "max_connections", "suppressed": 3},
             "worker 1 refuses clients: max_connections",

@@ -102,6 +102,15 @@ def test_after_ten_minutes_the_same_event_is_a_new_entry(ring: EventRing, clock:
     assert [entry["count"] for entry in ring.events()] == [2, 1]
 
 
+@pytest.mark.parametrize("seconds", [(25.1, 0.2, 0.3), (0.2, 25.1, 0.3), (0.2, 0.3, 25.1)])
+def test_repeats_of_a_slow_hook_keep_the_longest_duration(ring: EventRing, seconds: tuple[float, ...]) -> None:
+    for each in seconds:
+        ring.remember("warning", "slow_hook_ended", slot=1, plugin="slow", hook="receive", seconds=each)
+    [entry] = ring.events()
+    assert (entry["count"], entry["fields"]["longest_seconds"]) == (3, 25.1)
+    assert entry["fields"]["seconds"] == seconds[-1]
+
+
 def starts(ring: EventRing) -> list[tuple[list[int], int]]:
     return [(entry["slots"], entry["count"]) for entry in ring.events()]
 
