@@ -23,6 +23,8 @@ _VARYING = frozenset(
         *("seconds", "count", "suppressed", "restarts", "rss_peak_bytes", "value", "used"),
     }
 )
+_ENDED = frozenset({"worker_crashed", "worker_killed"})
+_SECONDS = re.compile(r"\d+\.\d s")
 _NAMED_WORKER = re.compile(r"worker \d+ \(pid \d+\)")
 
 
@@ -43,4 +45,7 @@ def identity_of(level: str, event: str, fields: Mapping[str, object]) -> Identit
     if isinstance(error, str):
         # At one line of code the kind of the exception counts: its text often names a client.
         same["error"] = error.partition(":")[0] if "where" in same else _NAMED_WORKER.sub("worker", error)
+    if event in _ENDED and isinstance(same.get("reason"), str):
+        # The place behind it may have a client.
+        same["reason"] = _SECONDS.sub("", str(same["reason"]).partition(", in ")[0])
     return level, event, *sorted(same.items(), key=lambda item: item[0])

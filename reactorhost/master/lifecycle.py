@@ -232,6 +232,8 @@ class Lifecycle:
             rss_peak_bytes=report.rss_peak_bytes,
             # A slot can be retired before the last worker of it ends.
             restarts=slot.restarts if slot is not None else 0,
+            # A signal that the master has sent must not pass for one from outside.
+            **({"reason": ended.worker.reason} if ended.worker.reason else {}),
             **({} if report.stall is None else report.stall.fields()),
             details=None if report.stack is None else report.stack.text,
         )

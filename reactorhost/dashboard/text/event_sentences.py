@@ -71,7 +71,11 @@ def _crashed(fields: Fields) -> str:
     lost = f", {_open(fields)}" if fields.get("connections") else ""
     peak = f", peak RSS {amount(float(fields['rss_peak_bytes']))}" if fields.get("rss_peak_bytes") else ""
     restart = f"; restart {fields['restarts']}" if "restarts" in fields else ""
-    return f"{_worker(fields)} crashed{_place(fields)}: {fields['how']}{lost}{peak}{restart}"
+    reason, where = fields.get("reason") or "", _place(fields)
+    # The reason may have the place already.
+    where = "" if where and where in reason else where
+    why = f", ended by the master: {reason}" if reason else ""
+    return f"{_worker(fields)} crashed{where}: {fields['how']}{why}{lost}{peak}{restart}"
 
 
 def _place(fields: Fields) -> str:

@@ -88,6 +88,18 @@ from reactorhost.dashboard.text.event_sentences import _SENTENCES, sentence
             "worker 7 (pid 4249) crashed: signal 11 (SIGSEGV), 1 connection open; restart 3",
         ),
         (
+            "worker_crashed",
+            {
+                "slot": 1,
+                "how": "signal 9 (SIGKILL)",
+                "plugin": "made",
+                "hook": "get",
+                "where": "made.py:3",
+                "reason": "no turn for 9.2 s, in made.get at made.py:3",
+            },
+            "worker 1 crashed: signal 9 (SIGKILL), ended by the master: no turn for 9.2 s, in made.get at made.py:3",
+        ),
+        (
             "worker_draining",
             {"slot": 6, "pid": 4248, "generation": 6, "connections": 308, "seconds": 3600.0},
             "worker 6 (pid 4248) draining, generation 6: 308 connections open, at most 1h00m",

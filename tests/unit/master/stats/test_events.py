@@ -72,6 +72,11 @@ def test_without_a_place_the_whole_error_is_compared(ring: EventRing) -> None:
         ("worker_blocked", {"seconds": 1.5}, {"seconds": 30.25}),
         ("worker_crashed", {"how": "signal 9", "restarts": 1}, {"how": "signal 9", "restarts": 2}),
         (
+            "worker_crashed",
+            {"reason": "its loop did not turn for 30.2 s (stall_timeout), in made.receive at made.py:3 for [::1]:5"},
+            {"reason": "its loop did not turn for 30.4 s (stall_timeout)"},
+        ),
+        (
             "worker_not_booted",
             {"error": "worker 1 (pid 7) did not become ready: no"},
             {"error": "worker 2 (pid 8) did not become ready: no"},
@@ -85,6 +90,12 @@ def test_measures_and_named_workers_do_not_tell_repeats_apart(
     ring.remember("error", name, slot=2, pid=8, **second)
     [entry] = ring.events()
     assert (entry["count"], entry["slots"]) == (2, [1, 2])
+
+
+def test_a_signal_of_the_master_is_no_repeat_of_one_from_outside(ring: EventRing) -> None:
+    for reason in ({}, {"reason": "its loop did not turn for 30.2 s (stall_timeout)"}):
+        ring.remember("error", "worker_crashed", slot=1, how="signal 9 (SIGKILL)", **reason)
+    assert [entry["count"] for entry in ring.events()] == [1, 1]
 
 
 def test_a_repeat_moves_its_entry_to_the_end(ring: EventRing) -> None:
