@@ -164,6 +164,8 @@ class Lifecycle:
                 **({} if failed.peer is None else {"peer": failed.peer}),
                 error=failed.message,
                 where=failed.where,
+                # A worker of an earlier version does not count those that it has not reported.
+                **({"suppressed": count - 1} if (count := message.get("count", 1)) > 1 else {}),
             )
 
     def _worker_event(self, pid: int, message: Message) -> None:
