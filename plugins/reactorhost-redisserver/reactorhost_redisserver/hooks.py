@@ -183,7 +183,7 @@ class RedisServer:
         """Return what `status` and `top` show."""
         keyspace = self.server.keyspace
         return {
-            "keys": sum(len(each.values) for each in keyspace.databases),
+            "keys": keyspace.count,
             "used_bytes": keyspace.used,
             "commands": self.server.commands_run,
             "expired": keyspace.expired,
