@@ -131,6 +131,18 @@ def test_a_violation_of_the_protocol_ends_the_connection_behind_the_replies(star
     assert client.closed is CloseReason.LOCAL
 
 
+@pytest.mark.parametrize(
+    "head", [b"POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\n", b"PUT / HTTP/1.1\r\nhost: x\r\n\r\n"]
+)
+def test_a_page_in_a_browser_runs_no_command(start: Start, head: bytes) -> None:
+    bench = start()
+    client = bench.connect()
+    client.send(head + b"SET a 1\r\n")
+    assert client.received.endswith(b"-ERR Protocol error: this is a request of HTTP\r\n")
+    assert client.closed is CloseReason.LOCAL
+    assert ask(bench.connect(), "EXISTS", "a") == b":0\r\n"
+
+
 def test_no_more_is_stored_than_the_memory_allows(start: Start) -> None:
     client = start(max_memory=5000).connect()
     out_of_memory = b"-OOM command not allowed when used memory > 'maxmemory'.\r\n"
