@@ -201,6 +201,16 @@ def test_a_stop_that_loses_keys_says_how_many_and_fails(
         assert (client.get("saved"), client.dbsize()) == (b"1", 1)
 
 
+def test_a_stop_without_waiting_saves_all_the_same(start: Callable[..., LiveHost]) -> None:
+    host = start("--workers", "1")
+    with client_of(host) as client:
+        client.set("a", "1")
+        assert host.command("stop", "--now").returncode == 0
+    assert host.wait() == 0
+    with client_of(start("--workers", "1")) as client:
+        assert client.get("a") == b"1"
+
+
 def test_all_keys_are_lost_if_there_is_no_snapshot(start: Callable[..., LiveHost], tmp_path: Path) -> None:
     host = start("--workers", "1", "--stop-timeout", "1")
     with client_of(host) as client:
