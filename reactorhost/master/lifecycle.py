@@ -169,6 +169,8 @@ class Lifecycle:
                 **({} if failed.peer is None else {"peer": failed.peer}),
                 error=failed.message,
                 where=failed.where,
+                # A worker of an earlier version does not count those that it has not reported.
+                **({"suppressed": count - 1} if (count := message.get("count", 1)) > 1 else {}),
             )
 
     def _worker_event(self, pid: int, message: Message) -> None:
@@ -221,7 +223,7 @@ class Lifecycle:
                 what, details = boot_error.what, boot_error.details
                 log.error("worker_not_booted", slot=worker.slot, pid=pid, error=what, details=details)
                 if ended.failed_reload:
-                    log.error("reload_failed", slot=worker.slot, error=what)
+                    log.error("reload_failed", slot=worker.slot, serving=planner.serving(), error=what)
                 elif planner.state is HostState.STARTING:
                     # The first worker of all: the others would fail alike. Later failures are retried.
                     self._fail_start(boot_error)
@@ -239,6 +241,8 @@ class Lifecycle:
             rss_peak_bytes=report.rss_peak_bytes,
             # A slot can be retired before the last worker of it ends.
             restarts=slot.restarts if slot is not None else 0,
+            # A signal that the master has sent must not pass for one from outside.
+            **({"reason": ended.worker.reason} if ended.worker.reason else {}),
             **({} if report.stall is None else report.stall.fields()),
             details=None if report.stack is None else report.stack.text,
         )

@@ -161,7 +161,7 @@ class Supervisor:
             self._log.error("worker_not_forked", slot=slot, error=error.strerror)
             failure = BootError(f"cannot fork a worker: {error.strerror}", hint=limit_hint(error))
             if self._planner.fork_failed(slot, failure, now):
-                self._log.error("reload_failed", slot=slot, error=failure.what)
+                self._log.error("reload_failed", slot=slot, serving=self._planner.serving(), error=failure.what)
             if self._planner.state is HostState.STARTING:
                 self.on_failure(failure)
             return
