@@ -90,11 +90,7 @@ def master(document: StatusDocument) -> Row:
 
 
 def worker_rows(document: StatusDocument, view: View) -> list[Row]:
-    """Return the rows of the workers and of slots without a worker, filtered and sorted by the view.
-
-    Without a sort column they are in the order of the slots, after the ill ones: these are then on a screen that has no
-    room for all.
-    """
+    """Return the rows of the workers and of slots without a worker, filtered and sorted by the view."""
     table, service = view.table_of(Page.WORKERS), view.focus.service
     rows = [_worker(worker) for worker in document["workers"]]
     rows += [_slot(slot, document) for slot in document["slots"] if slot["state"] in ("backoff", "leaving")]
@@ -105,8 +101,7 @@ def worker_rows(document: StatusDocument, view: View) -> list[Row]:
     if table.filter:
         wanted = table.filter.casefold()
         rows = [row for row in rows if wanted in _searched(row)]
-    rows = sorted_rows(rows, table.sort or "slot", inverted=table.inverted)
-    return rows if table.sort else sorted(rows, key=lambda row: not row.is_ill)
+    return sorted_rows(rows, table.sort or "slot", inverted=table.inverted)
 
 
 def sorted_rows(rows: Iterable[Row], name: str, *, inverted: bool) -> list[Row]:
