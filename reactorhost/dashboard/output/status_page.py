@@ -58,7 +58,7 @@ def _tree(document: StatusDocument, view: View, width: int) -> list[Line]:
 def _service_table(document: StatusDocument, width: int) -> list[Line]:
     # The figures of the only service are those of the host.
     services = document["services"]
-    return [EMPTY, *service_table(services, document["workers_wanted"], width)] if len(services) > 1 else []
+    return [EMPTY, *service_table(services, document, width)] if len(services) > 1 else []
 
 
 def _metrics(document: StatusDocument, width: int) -> list[Line]:

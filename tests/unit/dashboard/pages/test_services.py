@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from documents import document, rates, service
+from documents import document, rates, service, worker
 from reactorhost.dashboard.model.snapshot import Snapshot, following
 from reactorhost.dashboard.model.view import Page, View
 from reactorhost.dashboard.pages.services import PARTS
@@ -74,6 +74,14 @@ def test_the_page_fits_any_screen(width: int, height: int) -> None:
     assert len(lines) <= height
     if height >= 5:
         assert any("service20" in each for each in lines)
+
+
+def test_services_that_fewer_workers_serve_than_should_are_in_sight() -> None:
+    made = document(4, workers=[worker(slot, slot + 1) for slot in (0, 1)])
+    made["services"] = [service(f"s{number:02}", workers=4 if number in (7, 25) else 2) for number in range(30)]
+    lines = shown(following(None, made), View(page=Page.SERVICES), height=8)
+    assert [each.split()[0] for each in lines[1:-1]] == ["s00", "s01", "s02", "s03", "s07", "s25"]
+    assert lines[-1] == "   … 24 more"
 
 
 def test_enter_leads_to_the_workers_and_c_to_the_clients_of_a_service() -> None:

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from documents import LATENCY, rates, service
+from documents import LATENCY, document, rates, service, worker
 from reactorhost.dashboard.tables.service_table import service_details, service_table
 from reactorhost.dashboard.text.line import Line, width_of
 from reactorhost.dashboard.text.styles import ALARM, WARN
+from reactorhost.ipc.status import WorkerStatus
 
 
 def texts(lines: list[Line]) -> list[str]:
@@ -17,7 +18,7 @@ def texts(lines: list[Line]) -> list[str]:
 
 
 def test_a_wide_table_has_traffic_latency_errors_queue_and_chain() -> None:
-    headings, row = texts(service_table([service("chat")], 4, 200))
+    headings, row = texts(service_table([service("chat")], document(4), 200))
     for heading in ("CLIENTS", "ACC/s", "MSG/s", "RX/s", "TX/s", "P50", "P99", "ERR/s", "QUEUE", "ADDRESSES"):
         assert heading in headings
     assert "accesslog 12% > echo 88%" in row
@@ -27,7 +28,7 @@ def test_a_wide_table_has_traffic_latency_errors_queue_and_chain() -> None:
 @pytest.mark.parametrize("width", [200, 120, 80, 60, 40, 20, 1])
 def test_no_line_is_wider_than_the_screen(width: int) -> None:
     shown = service("a service with a long name", plugins=service("x")["plugins"] * 9, limited_by="state")
-    lines = [*service_table([shown], 4, width), *service_details(shown, width)]
+    lines = [*service_table([shown], document(4), width), *service_details(shown, width)]
     assert max(map(width_of, lines)) <= max(width, 2)
 
 
@@ -45,8 +46,28 @@ def test_no_line_is_wider_than_the_screen(width: int) -> None:
     ],
 )
 def test_what_needs_an_eye_has_a_colour(fields: dict[str, Any], piece: tuple[str, str]) -> None:
-    _, row = service_table([service("chat", **fields)], 4, 120)
+    _, row = service_table([service("chat", **fields)], document(4), 120)
     assert piece in [(text.strip(), style) for text, style in row]
+
+
+@pytest.mark.parametrize(
+    ("workers", "of_two", "of_four"),
+    [
+        ([worker(slot, slot + 1) for slot in range(4)], ("2/4", WARN), ("4", "")),
+        ([worker(slot, slot + 1) for slot in (0, 2, 3)], ("!1/2", WARN), ("!3/4", WARN)),
+        ([worker(0, 1), worker(1, 2), worker(2, 3, silent_seconds=3.0)], ("2/4", WARN), ("!2/4", WARN)),
+        ([worker(slot, slot + 1, "stuck") for slot in range(4)], ("!0/2", ALARM), ("!0/4", ALARM)),
+        # While a slot is replaced, it has two workers.
+        ([worker(0, 1), worker(0, 9), worker(1, 2), worker(1, 3, "draining")], ("2/4", WARN), ("!2/4", WARN)),
+    ],
+)
+def test_the_workers_are_those_that_serve(
+    workers: list[WorkerStatus], of_two: tuple[str, str], of_four: tuple[str, str]
+) -> None:
+    services = [service("two", workers=2), service("four")]
+    _, *rows = service_table(services, document(4, workers=workers), 120)
+    for row, piece in zip(rows, (of_two, of_four), strict=True):
+        assert piece in [(text.strip(), style) for text, style in row]
 
 
 def test_the_details_have_what_the_table_has_no_room_for() -> None:
