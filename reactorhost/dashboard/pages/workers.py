@@ -1,4 +1,4 @@
-"""The page of the workers: the worker table, and below it the hook chain and the last events."""
+"""The page of the workers: the worker table, and below it the hook chain or the service, and the last events."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from reactorhost.dashboard.pages.host_keys import RECYCLE
 from reactorhost.dashboard.pages.page import Binding, PageParts, Result
 from reactorhost.dashboard.tables.plugin_table import hook_chain
 from reactorhost.dashboard.tables.process_selection import selectable, selected_row
+from reactorhost.dashboard.tables.rows import focused_service
+from reactorhost.dashboard.tables.service_table import service_details
 from reactorhost.dashboard.tables.worker_layout import shown_columns
 from reactorhost.dashboard.tables.worker_table import ill_height, needed_height, worker_table
 from reactorhost.dashboard.text.event_lines import event_section
@@ -25,7 +27,7 @@ _CHAIN_FROM_WIDTH = 100
 
 
 def workers_page(snapshot: Snapshot, view: View, width: int, height: int) -> list[Line]:
-    """Return the worker table and, as far as they fit below it, the hook chain and events."""
+    """Return the worker table and, as far as they fit below it, the hook chain or the service, and events."""
     if height < _ROOMY:
         return worker_table(snapshot, view, width, height)
     cells = heat_map(snapshot, view, width)
@@ -36,8 +38,7 @@ def workers_page(snapshot: Snapshot, view: View, width: int, height: int) -> lis
     needed = needed_height(snapshot, view, width)
     events = min(_LEAST_EVENTS, len(snapshot.body["events"]))
     events_rows = events + 2 if events else 0
-    has_chain = width >= _CHAIN_FROM_WIDTH and snapshot.body["plugins"]
-    chain = [EMPTY, *hook_chain(snapshot.body, width)] if has_chain else []
+    chain = _chain(snapshot, view, width)
     if needed + events_rows + len(chain) > height:
         # Events matter more: they name what goes wrong.
         chain = []
@@ -47,6 +48,14 @@ def workers_page(snapshot: Snapshot, view: View, width: int, height: int) -> lis
     room = height - len(table) - len(chain) - 2
     shown = snapshot.body["events"][-room:] if room > 0 else []
     return [*cells, *table, *chain, *event_section(shown, width, snapshot.body["time"])]
+
+
+def _chain(snapshot: Snapshot, view: View, width: int) -> list[Line]:
+    service = focused_service(snapshot.body, view)
+    if service is not None:
+        return [EMPTY, *service_details(service, width)]
+    has_room = width >= _CHAIN_FROM_WIDTH and snapshot.body["plugins"]
+    return [EMPTY, *hook_chain(snapshot.body, width)] if has_room else []
 
 
 def _columns(snapshot: Snapshot, view: View) -> Sequence[SortColumn]:

@@ -9,10 +9,10 @@ from reactorhost.dashboard.model.snapshot import Snapshot
 from reactorhost.dashboard.model.view import Page, View
 from reactorhost.dashboard.tables.process_selection import selected_row
 from reactorhost.dashboard.tables.row_window import hidden, row_lines, rows_in_sight
-from reactorhost.dashboard.tables.rows import Row, master, total, worker_rows
+from reactorhost.dashboard.tables.rows import Row, focused_service, master, service_row, total, worker_rows
 from reactorhost.dashboard.tables.worker_layout import Layout, layout_of
 from reactorhost.dashboard.tables.worker_row import drawn, headings, note_in_line, note_lines, start_of_note, trend_of
-from reactorhost.dashboard.text.line import EMPTY, Line, Piece, padded
+from reactorhost.dashboard.text.line import EMPTY, Line, Piece, cut, line, padded
 from reactorhost.dashboard.text.styles import ALARM
 from reactorhost.printable import printable
 
@@ -20,7 +20,7 @@ _GUIDES = ("├─ ", "└─ ")
 _GUIDES_BELOW = ("│  ", "   ")
 # The lines of a note, where there is room for all rows.
 _MOST_NOTE_LINES = 4
-# Headings, total and master.
+# Headings, total and master, or the line about the rows below.
 _FIXED_LINES = 3
 # With less room than this for the workers, the total and the master are left out.
 _LEAST_ROOM = 3
@@ -37,8 +37,8 @@ def worker_table(snapshot: Snapshot, view: View, width: int, height: int) -> lis
     keys = [row.key for row in rows]
     heights, top = _heights(rows, layout), master(snapshot.body)
     is_short = height - _FIXED_LINES < min(sum(heights), _LEAST_ROOM)
-    above = [] if is_short else [drawn(total(snapshot.body), "", layout)]
-    if not is_short or top.key == selected:
+    above = [] if is_short else _totals(snapshot, view, layout)
+    if view.focus.service is None and (not is_short or top.key == selected):
         above += _block(snapshot, top, ("", ""), layout, 1, is_selected=top.key == selected)
     room = max(height - 1 - len(above), 0)
     ill = [number for number, row in enumerate(rows) if row.is_ill]
@@ -62,6 +62,15 @@ def worker_table(snapshot: Snapshot, view: View, width: int, height: int) -> lis
         start = shown.start if isinstance(shown, range) else 0
         lines.append(hidden(start, len(others) - start, width, _condition(others)))
     return lines[: max(height, 0)]
+
+
+def _totals(snapshot: Snapshot, view: View, layout: Layout) -> list[Line]:
+    """Return the row of the totals, of one of several services with a line about the rows below it."""
+    service = focused_service(snapshot.body, view)
+    if service is None or len(snapshot.body["services"]) == 1:
+        return [drawn(total(snapshot.body), "", layout)]
+    words = cut(line(("the workers below, with all services that they serve", "dim")), layout.width)
+    return [drawn(service_row(snapshot.body, service), "", layout), words]
 
 
 def ill_height(snapshot: Snapshot, view: View) -> int:

@@ -187,7 +187,7 @@ LISTED = replace(
 def test_enter_goes_in_from_a_service_to_a_client_and_escape_back_to_the_same_rows() -> None:
     view = seen("2", "enter")
     assert (view.page, view.focus) == (Page.WORKERS, Focus(service="default"))
-    view = seen("down", "down", "down", "enter", view=view)
+    view = seen("down", "down", "enter", view=view)
     assert (view.page, view.focus.process) == (Page.WORKER, ProcessKey(1, 4244))
     view = seen("enter", "down", "down", "enter", view=view, snapshot=LISTED)
     assert (view.page, view.focus) == (Page.CLIENT, Focus("default", ProcessKey(1, 4244), ClientKey(4244, 18)))
