@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
-from documents import LATENCY, document, rates, service, worker
+from documents import LATENCY, document, listener, rates, service, worker
+from reactorhost.dashboard.tables.listener_table import listener_table
 from reactorhost.dashboard.tables.service_table import service_details, service_table
+from reactorhost.dashboard.text.grid import Field, grid
 from reactorhost.dashboard.text.line import Line, width_of
 from reactorhost.dashboard.text.styles import ALARM, WARN
 from reactorhost.ipc.status import WorkerStatus
@@ -68,6 +70,31 @@ def test_the_workers_are_those_that_serve(
     _, *rows = service_table(services, document(4, workers=workers), 120)
     for row, piece in zip(rows, (of_two, of_four), strict=True):
         assert piece in [(text.strip(), style) for text, style in row]
+
+
+LONG_CHAIN = ["accesslog", "raiser", "a plugin with a long name", "slow"]
+LONG_ADDRESS = "unix:///run/a/directory/with/a/long/name/listener.socket"
+
+
+@pytest.mark.parametrize("width", [100_000, 260])
+def test_a_text_is_not_cut_where_there_is_room(width: int) -> None:
+    plugins = [{**service("x")["plugins"][0], "name": name} for name in LONG_CHAIN]
+    found = service("a service with a long name", plugins=plugins, addresses=[LONG_ADDRESS, "tcp://[::1]:9000"])
+    headings, row = texts(service_table([found], document(4), width))
+    listeners = texts(listener_table([listener(1, address=LONG_ADDRESS, service=found["name"])], width))
+    for text in ("a service with a long name", " 12% > ".join(LONG_CHAIN), f"{LONG_ADDRESS}, tcp://[::1]:9000"):
+        assert text in row
+    assert listeners[1].split()[0] == LONG_ADDRESS
+    assert "…" not in "".join([row, *listeners])
+    # The headings stay above their columns.
+    assert row.index("accesslog") == headings.index("CHAIN")
+
+
+def test_the_room_is_divided_where_there_is_not_enough() -> None:
+    fields: list[Field[str]] = [Field(name, 4, lambda row: row * 6, left=True) for name in "A"]
+    fields += [Field(name, 4, lambda row: row * 30, left=True) for name in "BC"]
+    _, row = texts(grid(fields, ["x"], 40))
+    assert row == f"{'x' * 6}  {'x' * 14}…  {'x' * 14}…"
 
 
 def test_the_details_have_what_the_table_has_no_room_for() -> None:
