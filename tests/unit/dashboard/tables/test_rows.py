@@ -101,6 +101,12 @@ def test_a_worker_that_a_plugin_holds_says_why() -> None:
         ({"silent_seconds": 18.2, "stall": STALL}, "silent 18 s", "in slow.receive at slow.py:15 for 10.0.0.7:4711"),
         ({"silent_seconds": 185.0, "leader": True, "full": True}, "silent 3m05s", ""),
         ({"silent_seconds": 1.0, "process_state": "stopped"}, "silent 1 s", "the process is stopped by a signal"),
+        (
+            {"silent_seconds": 1.0, "process_state": "stopped", "stall": STALL},
+            "silent 1 s",
+            "the process is stopped by a signal, in slow.receive at slow.py:15 for",
+        ),
+        ({"silent_seconds": 18.2, "process_state": "sleeping", "stall": STALL}, "silent 18 s", "in slow.receive at"),
         ({"silent_seconds": 9.0, "state": "draining", "stall": STALL}, "silent 9 s", "draining, in slow.receive at"),
         ({"silent_seconds": 31.0, "state": "stuck", "stall": STALL}, "stuck", "in slow.receive at slow.py:15 for"),
         # Below a second.
