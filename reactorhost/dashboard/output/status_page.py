@@ -10,6 +10,7 @@ from reactorhost.dashboard.model.worker_trends import WorkerTrends
 from reactorhost.dashboard.output.banner import chain
 from reactorhost.dashboard.tables.listener_table import listener_table
 from reactorhost.dashboard.tables.plugin_table import hook_chain, plugin_metrics
+from reactorhost.dashboard.tables.row_window import hidden
 from reactorhost.dashboard.tables.service_table import service_table
 from reactorhost.dashboard.tables.worker_table import needed_height, worker_table
 from reactorhost.dashboard.text import limit_words, scaling_words, silence_words
@@ -21,20 +22,16 @@ from reactorhost.dashboard.text.styles import FAULT, WARN
 from reactorhost.ipc.status import ServiceStatus, StatusDocument
 
 _EVENTS = 10
-_RECENT_EVENTS = 3
+_RECENT_EVENTS = 6
+_RECENT_CRASHES = 4
 _RECENT_SECONDS = 3600
 
 
 def brief(document: StatusDocument, view: View, width: int) -> list[Line]:
     """Return the head, the worker table, the metrics of plugins, and the last warnings and errors of the last hour."""
-    # A crash is in both lists until other events have displaced it.
-    entries = {event["entry"]: event for event in (*document["crashes"], *document["events"])}.values()
-    warnings = [event for event in entries if event["level"] not in ("debug", "info")]
-    recent = [event for event in warnings if document["time"] - event["time"] < _RECENT_SECONDS]
-    shown = sorted(recent, key=lambda event: event["id"])[-_RECENT_EVENTS:]
     lines = [*_head(document), EMPTY, *_tree(document, view, width)]
     lines += [*_service_table(document, width), *_metrics(document, width)]
-    lines += event_section(shown, width, document["time"], "WARNINGS AND ERRORS")
+    lines += _warnings(document, width)
     return _finished(lines, view)
 
 
@@ -47,6 +44,23 @@ def full(document: StatusDocument, view: View, width: int) -> list[Line]:
         lines += [EMPTY, *listener_table(document["listeners"], width)]
     lines += event_section(document["events"][-_EVENTS:], width, document["time"])
     return _finished(lines, view)
+
+
+def _warnings(document: StatusDocument, width: int) -> list[Line]:
+    # A crash is in both lists until other events have displaced it.
+    entries = {event["entry"]: event for event in (*document["crashes"], *document["events"])}.values()
+    warnings = [event for event in entries if event["level"] not in ("debug", "info")]
+    recent = [event for event in warnings if document["time"] - event["time"] < _RECENT_SECONDS]
+    recent.sort(key=lambda event: event["id"])
+    crashes = {event["entry"] for event in document["crashes"]}
+    # A plugin that logs warnings does not displace them.
+    shown = [event for event in recent if event["entry"] in crashes][-_RECENT_CRASHES:]
+    shown += [event for event in recent if event["entry"] not in crashes][len(shown) - _RECENT_EVENTS :]
+    shown.sort(key=lambda event: event["id"])
+    lines = event_section(shown, width, document["time"], "WARNINGS AND ERRORS")
+    if len(shown) < len(recent):
+        lines.append(hidden(0, len(recent) - len(shown), width, [(" of the last hour", "dim")]))
+    return lines
 
 
 def _tree(document: StatusDocument, view: View, width: int) -> list[Line]:
