@@ -8,8 +8,9 @@ from dataclasses import replace
 from reactorhost.dashboard.model.snapshot import Snapshot
 from reactorhost.dashboard.model.view import Key, Page, ProcessKey, View
 from reactorhost.dashboard.pages.heat_map import HEAT, heat_map
-from reactorhost.dashboard.pages.host_keys import RECYCLE
+from reactorhost.dashboard.pages.host_keys import RECYCLE, is_of_a_worker
 from reactorhost.dashboard.pages.page import Binding, PageParts, Result
+from reactorhost.dashboard.tables.columns import ALL
 from reactorhost.dashboard.tables.plugin_table import hook_chain
 from reactorhost.dashboard.tables.process_selection import selectable, selected_row
 from reactorhost.dashboard.tables.rows import focused_service
@@ -62,6 +63,11 @@ def _columns(snapshot: Snapshot, view: View) -> Sequence[SortColumn]:
     return shown_columns(snapshot.body, view, view.size.columns)
 
 
+def _more_columns(snapshot: Snapshot, view: View) -> Sequence[SortColumn]:
+    shown = {column.name for column in _columns(snapshot, view)}
+    return [column for column in ALL if column.key and column.name not in shown]
+
+
 def _enter(_snapshot: Snapshot, view: View, key: Key) -> View:
     return view.enter(Page.WORKER, key.label, process=key) if isinstance(key, ProcessKey) else view
 
@@ -78,7 +84,7 @@ def _toggle_tree(view: View, _snapshot: Snapshot) -> Result:
 
 
 _BINDINGS: Sequence[Binding] = (
-    Binding("c", "clients", "show the clients of the selected worker", _clients),
+    Binding("c", "clients", "show the clients of the selected worker", _clients, applies=is_of_a_worker),
     Binding("t", "", "tree or flat list", _toggle_tree),
     HEAT,
 )
@@ -89,5 +95,6 @@ PARTS = PageParts(
     current=selected_row,
     enter=_enter,
     columns=_columns,
+    more_columns=_more_columns,
     bindings=(*_BINDINGS, RECYCLE),
 )

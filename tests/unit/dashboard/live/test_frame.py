@@ -387,6 +387,23 @@ def test_the_last_line_shows_only_keys_that_have_an_effect(page: Page, sorts: bo
     assert ("<> sort" in keys, "/ filter" in keys) == (sorts, filters)
 
 
+@pytest.mark.parametrize(
+    ("found", "view", "heat", "clients", "recycle"),
+    [
+        (calm(), View(), False, True, True),
+        (many(), View(), True, True, True),
+        (calm(), workers(selected=ProcessKey(None, 4242)), False, False, False),
+        (calm(), process(None, 4242), False, False, False),
+        (calm(), process(0, 4243), False, True, True),
+    ],
+)
+def test_the_last_line_shows_no_keys_that_do_not_apply(
+    found: Snapshot, view: View, heat: bool, clients: bool, recycle: bool
+) -> None:
+    keys = rows_of(found, view, Size(200, 20))[-1]
+    assert ("m heat map" in keys, " clients" in keys, "K recycle" in keys) == (heat, clients, recycle)
+
+
 def test_an_unknown_value_is_a_dash() -> None:
     made = document(1, listeners=[listener(1, fullest_depth=None)])
     made["workers"][0].update({"cpu_percent": None, "rss_bytes": None})

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from documents import client_row, document, event, on_bus, scaling, troubled
 from reactorhost.dashboard.live.keymap import press
 from reactorhost.dashboard.model.requests import HostRequest, Request, ViewAction
-from reactorhost.dashboard.model.snapshot import Connections, Snapshot, following
+from reactorhost.dashboard.model.snapshot import Connections, Link, Snapshot, following
 from reactorhost.dashboard.model.view import ClientKey, Focus, Overlay, Page, ProcessKey, View
 from reactorhost.dashboard.pages.clients import connection_query
 from reactorhost.dashboard.tables.process_selection import selected_row
@@ -328,12 +328,6 @@ def test_a_number_that_ends_scaling_by_load_says_so(automatic: bool, said: bool)
     assert request.question.endswith("; the number then does not follow the load any more") is said
 
 
-@pytest.mark.parametrize("name", ["R", "K", "+", "-", "="])
-def test_read_only_disables_the_keys_that_change_the_host(name: str) -> None:
-    view = replace(View.of(Page.WORKERS, selected=ProcessKey(0, 4243)), read_only=True)
-    assert after(name, view=view) == (view, None)
-
-
 @given(st.lists(st.sampled_from(KEYS), max_size=30), st.sampled_from([None, SNAPSHOT, following(None, troubled())]))
 def test_no_sequence_of_keys_sends_a_request_without_confirmation(names: list[str], snapshot: Snapshot | None) -> None:
     view = View()
@@ -352,3 +346,22 @@ def test_read_only_never_sends_a_request(names: list[str]) -> None:
     for name in names:
         view, request = press(view, name, SNAPSHOT)
         assert not isinstance(request, HostRequest)
+
+
+def test_a_letter_sorts_by_a_column_that_has_no_room() -> None:
+    view = seen("E", view=View(size=Size(120, 40)))
+    assert (view.table.sort, view.notice) == ("errors", "sorted by ERR/s, largest first; the column has no room")
+    assert seen("E", view=View(size=Size(200, 40))).notice == "sorted by ERR/s, largest first"
+    assert seen("I", view=view).table.inverted
+    assert seen("I", view=view).table.sort == "errors"
+
+
+@pytest.mark.parametrize(("source", "words"), [("", "--read-only disables this key"), ("replay", "a recording cannot")])
+def test_a_key_that_is_disabled_says_why(source: str, words: str) -> None:
+    of_source = replace(SNAPSHOT, link=Link(source=source))
+    before = replace(View.of(Page.WORKERS, selected=ProcessKey(0, 4243)), read_only=True)
+    for key in "RK+-=":
+        view, request = after(key, view=before, snapshot=of_source)
+        assert view.notice.startswith(words)
+        assert (replace(view, notice=""), request) == (before, None)
+    assert after("x", view=View(read_only=True))[0].notice == ""
