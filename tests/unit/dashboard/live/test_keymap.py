@@ -191,7 +191,12 @@ def test_enter_goes_in_from_a_service_to_a_client_and_escape_back_to_the_same_ro
     assert (view.page, view.focus.process) == (Page.WORKER, ProcessKey(1, 4244))
     view = seen("enter", "down", "down", "enter", view=view, snapshot=LISTED)
     assert (view.page, view.focus) == (Page.CLIENT, Focus("default", ProcessKey(1, 4244), ClientKey(4244, 18)))
-    assert [place.label for place in view.trail] == ["default", "worker 1", "clients", "client 18"]
+    assert [place.label for place in view.trail] == [
+        "default",
+        "worker 1",
+        "clients",
+        LISTED.connections.rows[1]["peer"],
+    ]
     view = seen("backspace", view=view, snapshot=LISTED)
     assert (view.page, view.table.selected, view.focus.client) == (Page.CLIENTS, ClientKey(4244, 18), None)
     view = seen("esc", "esc", view=view)
