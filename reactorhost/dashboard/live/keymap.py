@@ -58,7 +58,9 @@ def _unchangeable(view: View, snapshot: Snapshot) -> str:
     """Return why the host cannot be changed; empty if it can."""
     if snapshot.link.source:
         return "a recording cannot be changed"
-    return "--read-only disables this key" if view.read_only else ""
+    if view.read_only:
+        return "--read-only disables this key"
+    return "" if snapshot.link.lost_seconds is None else "the host does not run"
 
 
 def _binding(view: View, key: str) -> Binding | None:

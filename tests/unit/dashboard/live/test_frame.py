@@ -333,6 +333,8 @@ def test_the_title_names_a_state_in_which_clients_should_go_elsewhere(fields: di
 def test_the_last_frame_of_a_lost_host_is_dimmed() -> None:
     frame = render(lost(), View(), Size(120, 40))
     assert "disconnected 3 s, retrying" in as_plain(frame)
+    assert "ready" not in as_plain(frame[:1])
+    assert as_plain(render(lost(), View(), Size(40, 10))).startswith("reactorhost   ")
     assert {style for line in frame[1:] for _, style in line} <= {"dim", ""}
 
 

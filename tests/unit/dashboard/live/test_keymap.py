@@ -361,6 +361,13 @@ def test_a_letter_sorts_by_a_column_that_has_no_room() -> None:
     assert seen("I", view=view).table.sort == "errors"
 
 
+def test_a_host_that_is_gone_is_not_changed() -> None:
+    gone = replace(SNAPSHOT, link=Link(lost_seconds=3))
+    for key in "R+-":
+        view, request = after(key, snapshot=gone)
+        assert (view.overlay, view.notice, request) == (Overlay.NONE, "the host does not run", None)
+
+
 @pytest.mark.parametrize(("source", "words"), [("", "--read-only disables this key"), ("replay", "a recording cannot")])
 def test_a_key_that_is_disabled_says_why(source: str, words: str) -> None:
     of_source = replace(SNAPSHOT, link=Link(source=source))
