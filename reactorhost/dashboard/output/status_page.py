@@ -17,8 +17,9 @@ from reactorhost.dashboard.text import limit_words, scaling_words, silence_words
 from reactorhost.dashboard.text.bus_words import bus_line
 from reactorhost.dashboard.text.event_lines import event_section
 from reactorhost.dashboard.text.line import EMPTY, Line, in_ascii, line
-from reactorhost.dashboard.text.quantities import amount, duration, number, rate
+from reactorhost.dashboard.text.quantities import amount, counted, duration, number, rate
 from reactorhost.dashboard.text.styles import FAULT, WARN
+from reactorhost.dashboard.text.wrapping import wrapped
 from reactorhost.ipc.status import ServiceStatus, StatusDocument
 
 _EVENTS = 10
@@ -29,7 +30,7 @@ _RECENT_SECONDS = 3600
 
 def brief(document: StatusDocument, view: View, width: int) -> list[Line]:
     """Return the head, the worker table, the metrics of plugins, and the last warnings and errors of the last hour."""
-    lines = [*_head(document), EMPTY, *_tree(document, view, width)]
+    lines = [*_head(document, width), EMPTY, *_tree(document, view, width)]
     lines += [*_service_table(document, width), *_metrics(document, width)]
     lines += _warnings(document, width)
     return _finished(lines, view)
@@ -37,7 +38,7 @@ def brief(document: StatusDocument, view: View, width: int) -> list[Line]:
 
 def full(document: StatusDocument, view: View, width: int) -> list[Line]:
     """Return the head, the worker table, the plugins with their metrics, the listeners and the last events."""
-    lines = [*_head(document), EMPTY, *_tree(document, view, width), *_service_table(document, width)]
+    lines = [*_head(document, width), EMPTY, *_tree(document, view, width), *_service_table(document, width)]
     if document["plugins"]:
         lines += [EMPTY, *hook_chain(document, width), *_metrics(document, width)]
     if document["listeners"]:
@@ -84,12 +85,12 @@ def _finished(lines: list[Line], view: View) -> list[Line]:
     return [in_ascii(each) for each in lines] if view.ascii else lines
 
 
-def _head(document: StatusDocument) -> list[Line]:
+def _head(document: StatusDocument, width: int) -> list[Line]:
     problems = [line((problem, FAULT)) for problem in document["problems"]]
     # While it starts or stops, the state in the title is the reason.
     reasons = document["not_ready"] if document["state"] == "running" else ()
     bus, scaling = document["bus"], document["scaling"]
-    return [
+    lines = [
         _title(document),
         *problems,
         *(line((f"not ready: {reason}", WARN)) for reason in reasons),
@@ -98,6 +99,7 @@ def _head(document: StatusDocument) -> list[Line]:
         _traffic(document),
         *([bus_line(bus)] if bus else []),
     ]
+    return [part for each in lines for part in wrapped(each, width, indent=2)]
 
 
 def _title(document: StatusDocument) -> Line:
@@ -142,5 +144,5 @@ def _traffic(document: StatusDocument) -> Line:
     parts += limit_words.counts(document)
     shown = line("  ".join(parts))
     if totals["hook_errors"]:
-        shown += line("  ", (f"{number(totals['hook_errors'])} hook errors", FAULT))
+        shown += line("  ", (counted(totals["hook_errors"], "hook error"), FAULT))
     return shown

@@ -46,6 +46,22 @@ def test_crashes_are_shown_before_other_errors_and_the_rest_is_counted() -> None
     assert "more" not in plain(brief(document(2, events=others[:5], crashes=[crash]), View(), 120))[-1]
 
 
+@pytest.mark.parametrize(("count", "words"), [(1, "  1 hook error"), (1204, "  1,204 hook errors")])
+def test_hook_errors_are_counted(count: int, words: str) -> None:
+    made = document(2)
+    made["totals"]["hook_errors"] = count
+    assert plain(brief(made, View(), 200))[2].endswith(words)
+
+
+def test_the_head_is_broken_between_words() -> None:
+    made = document(2)
+    made["totals"]["hook_errors"] = 1204
+    whole, narrow = plain(brief(made, View(), 200)), plain(brief(made, View(), 40))
+    head = narrow[: narrow.index("")]
+    assert max(map(len, head)) <= 40
+    assert " ".join(" ".join(head).split()) == " ".join(" ".join(whole[: whole.index("")]).split())
+
+
 def test_every_service_has_a_line() -> None:
     two = document(2)
     addresses = ["unix:///a", "tcp://[::1]:1"]
