@@ -358,7 +358,7 @@ class Lifecycle:
         report = self._progress.report()
         if self.started:
             self.on_stopping(report)
-        text = "; ".join(filter(None, (report.text, report.client)))
+        text = "; ".join(filter(None, (report.text, report.waits_for)))
         for watcher in self._stop_watchers:
             watcher.progress(
                 text,
