@@ -91,6 +91,12 @@ class NotPermittedError(ReactorhostError):
     exit_status = 7
 
 
+class IncompleteStopError(ReactorhostError):
+    """The host has stopped, but before a plugin had saved its state."""
+
+    exit_status = 8
+
+
 class StoppedEarlyError(ReactorhostError):
     """The host was stopped before it was ready, or the command before the host was done."""
 

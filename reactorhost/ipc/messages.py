@@ -75,7 +75,7 @@ class Report(enum.StrEnum):
     jobs of the host."""
     HELD = "held"
     """Drains, and only plugins keep it from leaving: `holds`, with `plugin` and `reason` of each; empty when that has
-    ended."""
+    ended. After the deadline and `worker_stop`: those that were in vain."""
     HOOK_FAILED = "hook_failed"
     """A hook raised an exception: `plugin`, `hook`, `error`, `where`, of a connection also `peer` and `connection`; at
     most once a second for each plugin."""

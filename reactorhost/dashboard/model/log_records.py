@@ -33,6 +33,8 @@ _PLUGIN_LOGGER = "reactorhost.plugin."
 class LogRecord:
     """One event of the log, or a line that is none: `time`, `level` and `event` are empty then.
 
+    A line of another program that begins with a time has no level.
+
     Attributes:
         lines: what is in the file.
         details: lines of a traceback or a stack.
@@ -89,7 +91,7 @@ class LogRecord:
         """Return the line as in the log format `json`."""
         if not self.time:
             return json.dumps({"time": None, "level": None, "event": None, "text": self.lines[0]})
-        document = {"time": self.time, "level": self.level, "event": self.event, **self.fields}
+        document = {"time": self.time, "level": self.level or None, "event": self.event, **self.fields}
         if self.details:
             document["details"] = "\n".join(self.details)
         return json.dumps(document)
@@ -168,6 +170,9 @@ def _record(line: str, wanted: LogFilter) -> LogRecord:
         fields = _fields(rest, context.start())
         if fields is not None:
             return LogRecord([line], time, level, rest[: context.start()], fields)
+    if level not in _LEVELS:
+        # Not a line of the host: the access log, for one, has the service there.
+        return LogRecord([line], time, "", f"{level} {rest}")
     return LogRecord([line], time, level, rest)
 
 
