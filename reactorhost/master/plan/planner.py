@@ -142,6 +142,7 @@ class Planner:
             return None
         old_pids = [each.pid for each in self.table.in_slot(worker.slot, WorkerState.READY)]
         self.table.become_ready(worker, now)
+        self.slots[worker.slot].backoff.boot_failures = 0
         # A worker of the old generation can become ready after the canary: this number never goes back.
         self.generation = max(self.generation, worker.generation)
         if self.state is HostState.STARTING:

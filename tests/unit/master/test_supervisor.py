@@ -84,6 +84,22 @@ def test_a_slot_for_sockets_that_were_given_up_ends_at_once_if_there_are_none() 
     assert order in [call.args[1] for call in pool.order.call_args_list]
 
 
+def test_the_start_of_a_worker_is_logged_once_until_its_slot_is_ready() -> None:
+    host = FakeSupervisor(1)
+    host.running()
+    log, reactor, pool = Mock(), Reactor(FakePoller(FakeClock())), Mock(fork=Mock(side_effect=range(2000, 2004)))
+    context = SimpleNamespace(reactor=reactor, log=log, listeners=Mock(), planner=host.planner, pool=pool)
+    supervisor = Supervisor(context)  # type: ignore[arg-type]
+    host.exit(1000)
+    for pid in (2000, 2001, 2002):
+        supervisor._try(actions.Spawn(0, 1), host.now)
+        if pid < 2002:
+            host.exit(pid)
+    host.planner.ready(2002, host.now)
+    supervisor._try(actions.Spawn(0, 2), host.now)
+    assert [call.kwargs["pid"] for call in log.info.call_args_list] == [2000, 2003]
+
+
 def test_a_worker_is_forked_with_the_sockets_that_its_slot_has_if_others_cannot_be_made() -> None:
     host = FakeSupervisor(1)
     host.running()
