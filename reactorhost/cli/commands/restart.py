@@ -75,7 +75,8 @@ def restart(as_json: bool, **flags: Any) -> None:
         raise
     with client.continuing(host, "to stop, and will not be started again", _by_hand(launch)):
         stop_and_wait(location, at_once=False, shown=not as_json)
-    confirm(f"{host.host} has stopped, starting it again", err=as_json)
+    if not as_json:
+        confirm(f"{host.host} has stopped, starting it again")
     # `exec` drops what Python has buffered.
     sys.stdout.flush()
     words = [*_PROGRAM, *launch.before, "start", *json, *quiet, *launch.after]
