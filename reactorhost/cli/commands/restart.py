@@ -77,7 +77,8 @@ def restart(as_json: bool, **flags: Any) -> None:
         _, failure = stop_and_wait(location, at_once=False, shown=not as_json)
     if failure is not None:
         warn([failure.what])
-    confirm(f"{host.host} has stopped, starting it again", err=as_json)
+    if not as_json:
+        confirm(f"{host.host} has stopped, starting it again")
     # `exec` drops what Python has buffered.
     sys.stdout.flush()
     words = [*_PROGRAM, *launch.before, "start", *json, *quiet, *launch.after]
