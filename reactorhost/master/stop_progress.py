@@ -32,6 +32,8 @@ class StopReport(NamedTuple):
     workers: int
     seconds: float
     """The time that is left."""
+    held: bool = False
+    """Whether nothing but plugins keeps some of the workers."""
 
 
 @dataclass(slots=True)
@@ -57,12 +59,13 @@ class StopProgress:
         text = f"{counted(connections, 'connection')} open{where}, at most {seconds:.0f} s left"
         held = {str(hold): None for worker in planner.workers.values() for hold in worker.holds}
         if held:
-            text = f"{text}, {', '.join(held)}"
+            # Without connections the reason is what matters, and a line is cut at the end.
+            text = f"{text if connections else f'at most {seconds:.0f} s left'}, {', '.join(held)}"
         if planner.state is HostState.LEAVING:
             text = f"clients are accepted for {planner.stopping.delay_left(now):.0f} s more; {text}"
         elif 0 < connections <= _MOST_CONNECTIONS:
             self._request()
-        return StopReport(text, waits_for, connections, workers, round(seconds, 1))
+        return StopReport(text, waits_for, connections, workers, round(seconds, 1), bool(held))
 
     def _silent_worker(self, now: float) -> str:
         pool = self.context.pool

@@ -42,6 +42,12 @@ def talk_command(variant: Variant) -> str:
     return _tables()[variant.handler]["talk"]
 
 
+def talk_terminal(variant: Variant) -> str:
+    """Return in which terminal this command is found."""
+    # Its client is a program of the environment, the others use nc.
+    return "another terminal with the same environment" if variant.handler == "websocket" else "another terminal"
+
+
 def _values(name: PackageName, variant: Variant, host_version: str) -> Mapping[str, str]:
     tables = _tables()
     required = ["reactorhost"]
@@ -56,6 +62,7 @@ def _values(name: PackageName, variant: Variant, host_version: str) -> Mapping[s
         "module": name.module,
         "dependencies": ", ".join(f'"{each}>={least}"' for each in required),
         "start": start_command(name, variant),
+        "elsewhere": talk_terminal(variant),
     }
 
 

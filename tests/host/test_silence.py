@@ -140,6 +140,7 @@ def test_the_log_of_a_killed_worker_names_the_code_that_held_it(
     log = host.wait_for_log(" worker_crashed ")
     (line,) = [line for line in log.splitlines() if " worker_crashed " in line]
     assert f"plugin=made hook=receive where={plugin}:{line_of(plugin)} peer={peer}" in line
+    assert " reason=" not in line
 
 
 def test_a_slot_in_back_off_shows_the_error_of_its_boot(

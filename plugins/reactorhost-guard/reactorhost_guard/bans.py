@@ -131,7 +131,9 @@ class Bans:
     def ban(self, network: Network, reason: str, now: float, *, dry: bool = False) -> Ban:
         """Return a new ban of a network, longer the more it was banned before; it is not added."""
         before = self._records.get(network)
-        level = self.times.level(before, now)
+        # One of a dry run has refused no client.
+        counts = before is None or dry or not before.dry
+        level = self.times.level(before, now) if counts else 0
         until = now + self.times.seconds(level)
         return Ban(network, later(now, before), until, level, reason, dry=dry)
 
@@ -144,10 +146,10 @@ class Bans:
                 del self._records[network]
                 self._by_address.pop(network)
 
-    def count(self, now: float) -> int:
-        """Return the number of bans that hold."""
+    def count(self, now: float, *, dry: bool = False) -> int:
+        """Return the number of bans that hold, with `dry` also those of a dry run."""
         # Without a call for each: it is called every second, and there may be many.
-        return sum(now < ban.until and not ban.lifted for ban in self._records.values())
+        return sum(now < ban.until and not ban.lifted and (dry or not ban.dry) for ban in self._records.values())
 
     def records(self) -> list[Ban]:
         """Return all records."""

@@ -97,7 +97,7 @@ class HostBans:
 
     def in_force(self) -> int:
         """Return the number of bans in force; 0 in all workers but the leader, as the sum is shown."""
-        return self._bans.count(self.now()) if self._worker.leader else 0
+        return self._bans.count(self.now(), dry=self._dry_run) if self._worker.leader else 0
 
     def save(self) -> None:
         """Write the folder now."""

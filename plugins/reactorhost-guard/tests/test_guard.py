@@ -213,14 +213,20 @@ def test_a_dry_run_refuses_nothing_and_counts_what_it_would(
     assert all(line.endswith(" dry_run=true") for line in caplog.messages)
 
 
-def test_a_ban_of_a_dry_run_has_no_effect_after_it(guarded: Callable[..., PluginBench]) -> None:
+def test_a_ban_of_a_dry_run_has_no_effect_after_it(
+    guarded: Callable[..., PluginBench], caplog: pytest.LogCaptureFixture
+) -> None:
     dry = guarded(connects="1/h burst 1", ban_after=1, dry_run=True)
     dry.connect(PEER)
     dry.connect(PEER)
     ((topic, data),) = [each for each in dry.bus.published if each[0] == "guard:bans"]
-    bench = guarded()
+    bench = guarded(connects="1/h burst 1", ban_after=1)
     bench.bus.publish(topic, data)
     assert not refused(bench.connect(PEER))
+    assert bench.stats("Guard")["banned"] == 0
+    assert refused(bench.connect(PEER))
+    (line,) = [line for line in caplog.messages if line.startswith("guard_banned") and "dry_run" not in line]
+    assert line == "guard_banned network=203.0.113.7 reason=connects time=1m before=0"
 
 
 def test_datagrams_over_a_limit_are_dropped_without_a_ban(guarded: Callable[..., PluginBench]) -> None:

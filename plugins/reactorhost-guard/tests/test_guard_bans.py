@@ -114,6 +114,19 @@ def test_a_ban_of_a_dry_run_is_found_only_in_one() -> None:
     bans.add(bans.ban(NETWORK, "connects", 1000.0, dry=True))
     assert bans.find(address(), 1001.0) is None
     assert bans.find(address(), 1001.0, dry=True)
+    assert (bans.count(1001.0), bans.count(1001.0, dry=True)) == (0, 1)
+
+
+def test_bans_of_a_dry_run_double_only_each_other() -> None:
+    bans, now = Bans(TIMES, 10), 1000.0
+    for level in range(3):
+        ban = bans.ban(NETWORK, "connects", now, dry=True)
+        assert ban.level == level
+        bans.add(ban)
+        now = ban.until
+    real = banned(bans, now)
+    assert (real.level, real.until - now) == (0, 60)
+    assert bans.ban(NETWORK, "connects", real.until).level == 1
 
 
 def test_of_too_many_bans_those_that_were_made_first_are_forgotten() -> None:

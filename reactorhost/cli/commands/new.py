@@ -74,9 +74,7 @@ def new(
         return
     confirm("\n".join([f"made {path}", *(f"  {file}" for file in sorted(files))]))
     *here, talk = (f"  {command}" for command in commands)
-    # Its client is a program of the environment, the others use nc.
-    where = "in another terminal with the same environment" if websocket else "in another terminal"
-    confirm("\n".join(["next:", *here, f"then, {where}:", talk]))
+    confirm("\n".join(["next:", *here, f"then, in {rendering.talk_terminal(variant)}:", talk]))
 
 
 def _check_free(names: PackageName) -> None:

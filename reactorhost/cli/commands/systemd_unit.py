@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,6 +17,9 @@ from reactorhost.cli.parameters.options import StartCommand, settings_from, star
 from reactorhost.config import values
 from reactorhost.config.plugin_names import names_a_file
 from reactorhost.config.settings import TABLE, Setting
+
+if TYPE_CHECKING:
+    from reactorhost.master.systemd.unit import UnitPlan
 
 # What is printed for a machine without systemd, such as the one where an image is built.
 _NEW_VERSION = 257
@@ -50,7 +53,25 @@ def systemd_unit(socket: bool, systemd_version: int | None, **flags: Any) -> Non
         warn(["the workers run as root: name a user with --user"])
     for folder in () if socket else plan.missing_folders():
         warn([f"{folder} does not exist: make it before the service starts"])
+    for lines in () if socket else _warnings_about_plugins(plan):
+        warn(lines)
     echo(text)
+
+
+def _warnings_about_plugins(plan: UnitPlan) -> Iterator[list[str]]:
+    missing = plan.missing_variables()
+    if missing is not None:
+        path, names = missing
+        yield [
+            f"{path} does not exist: make it before the service starts, with the variables {', '.join(names)}",
+            "  hint: one NAME=value a line; with mode 0600 only its owner reads it",
+        ]
+    options = plan.unwritable_options()
+    if options:
+        yield [
+            f"the unit does not let plugins write to the paths of {', '.join(options)}",
+            "  hint: add the folders that they write to by `systemctl edit`: [Service], ReadWritePaths=FOLDER",
+        ]
 
 
 def _program() -> list[str]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from reactorhost.dashboard.text.quantities import numbers
+from reactorhost.errors import numbers
 from reactorhost.ipc.event_identity import Identity, identity_of
 from reactorhost.ipc.status import EventStatus
 from reactorhost.logs import text_line, timestamp

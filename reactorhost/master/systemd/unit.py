@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reactorhost.address import Address
+from reactorhost.config import plugin_tables
 from reactorhost.config.plugin_names import names_a_file
 from reactorhost.config.settings import MAX_WORKERS, Settings
 from reactorhost.errors import ReactorhostError
@@ -30,8 +31,9 @@ _LEAST_STORED = 64
 _HOMES = ("/home", "/root", "/run/user")
 _TEMPORARY = ("/tmp", "/var/tmp")  # noqa: S108  compared with, not written to
 _LOCAL_HOSTS = ("", "*", "0.0.0.0", "::", "127.0.0.1", "::1", "localhost")
-# Usage, a plugin that cannot be loaded, a host that runs already, not permitted: another try would fail alike.
-_FINAL_STATUSES = "2 4 6 7"
+# Usage, a plugin that cannot be loaded, a host that runs already, not permitted: another try would fail alike. And a
+# stop that was not complete, by `reactorhost stop`, of which systemd does not know that the host is to stay stopped.
+_FINAL_STATUSES = "2 4 6 7 8"
 
 _SANDBOX = """\
 NoNewPrivileges=yes
@@ -84,6 +86,26 @@ class UnitPlan:
     def missing_folders(self) -> list[Path]:
         """Return the folders that the unit makes writable and that do not exist: systemd would refuse to start it."""
         return [each for each in sorted(set(self._written_folders())) if self.is_root and not each.is_dir()]
+
+    def missing_variables(self) -> tuple[Path, list[str]] | None:
+        """Return the file for variables, and their names, if it does not exist: systemd would refuse to start it."""
+        found = self._environment_file()
+        return None if found is None or found[0].is_file() else found
+
+    def unwritable_options(self) -> list[str]:
+        """Return the options of plugins that are paths to which the unit does not let them write, as `NAME.option`."""
+        if not self.is_root:
+            return []
+        settings = self.settings
+        writable = [*self._written_folders(), settings.run_dir, *map(Path, _TEMPORARY)]
+        if settings.log_file is not None:
+            writable.append(settings.log_file.parent)
+        return [
+            f"{name}.{option}"
+            for name, table in settings.plugin_tables.items()
+            for option, value in table.items()
+            if (path := _absolute_path(value)) is not None and not any(map(path.is_relative_to, writable))
+        ]
 
     def socket(self) -> str:
         """Return the text of the `.socket` unit.
@@ -142,6 +164,11 @@ class UnitPlan:
         # A module is imported from there.
         if any(":" in named and not names_a_file(named) for each in settings.services for named in each.plugins):
             yield f"WorkingDirectory={_escaped(str(self.directory))}"
+        environment = self._environment_file()
+        if environment is not None:
+            path, names = environment
+            yield f"# NAME=value, one a line, for what the configuration refers to: {', '.join(names)}."
+            yield f"EnvironmentFile={_escaped(str(path))}"
         yield from self._directories()
         yield "KillMode=mixed"
         yield "Restart=on-failure"
@@ -151,6 +178,11 @@ class UnitPlan:
         yield "SuccessExitStatus=130"
         # The host replaces a worker that the kernel ended.
         yield "OOMPolicy=continue"
+
+    def _environment_file(self) -> tuple[Path, list[str]] | None:
+        """Return the file for variables and their names, if the configuration refers to any."""
+        names, config = plugin_tables.variables(self.settings.plugin_tables), self.settings.config_file
+        return (config.with_suffix(".env"), sorted(names)) if names and config is not None else None
 
     def _directories(self) -> Iterator[str]:
         runtime = _below(self.settings.run_dir, "/run" if self.is_root else os.environ.get("XDG_RUNTIME_DIR", "/run"))
@@ -196,6 +228,8 @@ class UnitPlan:
             # With another user of the workers the master could not look at them.
             yield "ProtectProc=invisible"
         written = sorted({str(each) for each in self._written_folders()})
+        # Which folders they are is not known: an option does not declare that it is a path.
+        yield "# Folders that plugins write to belong into ReadWritePaths= too: systemctl edit"
         if written:
             yield f"ReadWritePaths={' '.join(map(_word, written))}"
 
@@ -251,6 +285,16 @@ def _listen(address: Address) -> Iterator[str]:
     for _, sockaddr in bind.resolve(address):
         host = f"[{sockaddr[0]}]" if ":" in sockaddr[0] else sockaddr[0]
         yield f"{key}={_escaped(host)}:{address.port}"
+
+
+def _absolute_path(value: object) -> Path | None:
+    """Return the absolute path that the value of an option seems to be."""
+    text = value.text if isinstance(value, plugin_tables.OptionText) else value
+    if not isinstance(text, str) or not text.startswith("/"):
+        return None
+    path = Path(text)
+    # Otherwise it may be a part of a URL.
+    return path if len(path.parts) > 1 and Path("/", path.parts[1]).is_dir() else None
 
 
 def _below(path: Path, base: str) -> str | None:

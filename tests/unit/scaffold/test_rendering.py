@@ -14,7 +14,7 @@ import yaml
 from reactorhost.plugins.identity import description
 from reactorhost.plugins.loading import load_object
 from reactorhost.scaffold.names import PackageName
-from reactorhost.scaffold.rendering import files, start_command
+from reactorhost.scaffold.rendering import files, start_command, talk_command, talk_terminal
 from reactorhost.scaffold.variants import VARIANTS, Variant
 
 NAME = PackageName("my-game")
@@ -84,7 +84,10 @@ def test_pip_finds_the_plugin_and_what_it_requires(variant: Variant) -> None:
 @every_variant
 def test_the_readme_and_the_workflow_have_the_commands_of_the_package(variant: Variant) -> None:
     texts = rendered(variant)
-    assert f"\n{start_command(NAME, variant)}\n" in texts["README.md"]
+    readme, start = texts["README.md"], start_command(NAME, variant)
+    assert f"\n{start}\n" in readme
+    assert f"`{start} --reload` loads the code again" in readme
+    assert f"In {talk_terminal(variant)}:\n\n```console\n{talk_command(variant)}\n" in readme
     workflow = yaml.safe_load(texts[".github/workflows/ci.yml"])
     commands = [step["run"] for step in workflow["jobs"]["test"]["steps"] if "run" in step]
     extras = set(project(variant)["project"]["optional-dependencies"])

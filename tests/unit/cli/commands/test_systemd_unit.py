@@ -107,6 +107,21 @@ def test_a_folder_that_has_to_exist_is_reported(
     assert (f"{folder} does not exist: make it before the service starts" in err) is reported
 
 
+def test_variables_and_paths_of_plugins_that_the_unit_lacks_are_reported(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    (tmp_path / "host.toml").write_text('[plugin.echo]\nsecret = { env = "KEY" }\nstate_dir = "/var/lib/chat"\n')
+    arguments = ("--plugin", "echo", "--config", "host.toml")
+    _, err = printed(capsys, *arguments)
+    missing = f"{tmp_path}/host.env does not exist: make it before the service starts, with the variables KEY\n"
+    assert f"reactorhost: warning: {missing}  hint: one NAME=value a line" in err
+    assert "warning: the unit does not let plugins write to the paths of echo.state_dir\n  hint: add the folders" in err
+    _, err = printed(capsys, "--socket", *arguments)
+    assert "KEY" not in err
+    assert "echo.state_dir" not in err
+
+
 def test_the_socket_unit_is_printed_instead(capsys: pytest.CaptureFixture[str]) -> None:
     out, _ = printed(capsys, "--socket", "--plugin", "echo", "--listen", "tcp://127.0.0.1:7000")
     assert "ListenStream=127.0.0.1:7000" in out.splitlines()

@@ -114,7 +114,7 @@ def test_a_killed_worker_and_a_stop_before_the_host_is_ready_are_no_failures_of_
     text = plan().service()
     assert (value(text, "OOMPolicy"), value(text, "KillMode")) == ("continue", "mixed")
     assert value(text, "SuccessExitStatus") == "130"
-    assert value(text, "RestartPreventExitStatus") == "2 4 6 7"
+    assert value(text, "RestartPreventExitStatus") == "2 4 6 7 8"
 
 
 @pytest.mark.parametrize(
@@ -148,6 +148,39 @@ def test_folders_that_the_host_writes_to_are_writable() -> None:
     assert values(text, "RuntimeDirectory") == []
     logged = plan(log_file="/var/log/chat/chat.log").service()
     assert (value(logged, "LogsDirectory"), values(logged, "ReadWritePaths")) == ("chat", [])
+
+
+def configured(tmp_path: Path, text: str, *, root: bool = True, **flags: Any) -> UnitPlan:
+    """Return the plan for a configuration file."""
+    file = tmp_path / "100%.toml"
+    file.write_text(text)
+    return plan(root=root, config=str(file), **flags)
+
+
+@pytest.mark.parametrize("root", [True, False])
+def test_variables_of_the_configuration_are_read_from_a_file_beside_it(root: bool, tmp_path: Path) -> None:
+    unit = configured(tmp_path, '[plugin.echo]\nb = { env = "B" }\na = { env = "A" }\nc = { file = "c" }\n', root=root)
+    assert value(unit.service(), "EnvironmentFile") == f"{tmp_path}/100%%.env"
+    assert any(line.startswith("#") and line.endswith(": A, B.") for line in unit.service().splitlines())
+    assert unit.missing_variables() == (tmp_path / "100%.env", ["A", "B"])
+    (tmp_path / "100%.env").touch()
+    assert unit.missing_variables() is None
+
+
+def test_without_variables_there_is_no_file_for_them(tmp_path: Path) -> None:
+    unit = configured(tmp_path, '[plugin.echo]\nc = { file = "c" }\n')
+    assert values(unit.service(), "EnvironmentFile") == []
+    assert unit.missing_variables() is None
+
+
+def test_options_that_are_paths_to_which_plugins_cannot_write_are_found(tmp_path: Path) -> None:
+    text = (
+        '[plugin.echo]\nstate_dir = "/var/lib/chat"\nlog = "/var/log/chat/access"\nsocket = "/run/reactorhost/chat/x"\n'
+        'scratch = "/tmp/x"\nroute = "/no-such-folder/x"\nroot = "/"\nrelative = "x"\nmany = 5\n'
+    )
+    flags: dict[str, Any] = {"log_file": "/var/log/chat/host.log", "set": ("echo.file=/srv/data",)}
+    assert configured(tmp_path, text, **flags).unwritable_options() == ["echo.state_dir", "echo.file"]
+    assert configured(tmp_path, text, root=False, **flags).unwritable_options() == []
 
 
 @pytest.mark.parametrize(
