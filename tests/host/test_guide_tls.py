@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import select
+import shlex
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -25,10 +27,36 @@ def test_the_example_is_the_one_in_the_guide() -> None:
     assert re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE) == [EXAMPLE.read_text()]
 
 
-def test_curl_accepts_the_certificate_of_the_recipe(live_host: Callable[..., LiveHost], tmp_path: Path) -> None:
+def make_certificate(folder: Path) -> None:
     recipe = re.search(r"^openssl req .*?\\\n.*?$", PAGE, re.MULTILINE)
     assert recipe is not None
-    subprocess.run(recipe[0], shell=True, cwd=tmp_path, capture_output=True, check=True, timeout=DEADLINE_SECONDS)
+    subprocess.run(recipe[0], shell=True, cwd=folder, capture_output=True, check=True, timeout=DEADLINE_SECONDS)
+
+
+def test_the_command_behind_the_recipe_talks_to_the_echo(live_host: Callable[..., LiveHost], tmp_path: Path) -> None:
+    make_certificate(tmp_path)
+    host = live_host(
+        *("--plugin", "echo", "--workers", "1", "--listen", "tls://127.0.0.1:0"),
+        *("--certificate", str(tmp_path / "server.pem"), "--key", str(tmp_path / "server.key")),
+    )
+    _, recipe = PAGE.split("## A certificate for testing")[1].split("```")[:2]
+    command = shlex.split(recipe.splitlines()[-1].replace(":9443", f":{host.address()[1]}"))
+    with subprocess.Popen(
+        command, cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as client:
+        assert client.stdin is not None
+        assert client.stdout is not None
+        try:
+            client.stdin.write(b"hello\n")
+            client.stdin.flush()
+            assert select.select([client.stdout], [], [], DEADLINE_SECONDS)[0]
+            assert client.stdout.readline() == b"hello\n"
+        finally:
+            client.kill()
+
+
+def test_curl_accepts_the_certificate_of_the_recipe(live_host: Callable[..., LiveHost], tmp_path: Path) -> None:
+    make_certificate(tmp_path)
     host = live_host(
         *("--plugin", str(EXAMPLE), "--workers", "1", "--listen", "tls://127.0.0.1:0", "--alpn", "http/1.1"),
         *("--certificate", str(tmp_path / "server.pem"), "--key", str(tmp_path / "server.key")),

@@ -87,7 +87,7 @@ class Guard:
         self._large = sys.maxsize
         if self._slows:
             self._large = min(chosen.of_address.large_bytes, chosen.of_network.large_bytes)
-        self._report = Report(worker, dry_run=chosen.dry_run)
+        self._report = Report(worker, chosen)
         self._exchange = Exchange(os.urandom(ORIGIN_BYTES), self._addresses, self._networks)
         worker.subscribe(COUNTS, lambda _topic, data: self._exchange.apply(data, worker.now()))
         worker.call_every(SHARE_SECONDS, self._share)

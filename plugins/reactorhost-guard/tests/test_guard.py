@@ -33,6 +33,27 @@ def test_without_limits_nothing_is_refused(guarded: Callable[..., PluginBench]) 
     assert counted(bench) == {}
 
 
+@pytest.mark.parametrize(
+    ("options", "names"),
+    [
+        ({}, set()),
+        ({"connects": "1/s", "ban_after": 0}, {"refused_connects", "strikes"}),
+        ({"messages": "9/s slow", "deny": [HOST]}, {
+            "closed_messages", "slowed_messages", "refused_denied", "strikes", "bans",
+        }),
+        ({"network_connects": "1/s", "network_bytes": "1/s"}, {"refused_network_connects", "closed_network_bytes"}),
+        ({"bytes": "1/s", "dry_run": True}, {"closed_bytes", "strikes", "bans"}),
+    ],
+)  # fmt: skip
+def test_counters_that_can_grow_begin_with_0(
+    guarded: Callable[..., PluginBench], options: dict[str, object], names: set[str]
+) -> None:
+    prefix = "dry_" if "dry_run" in options else ""
+    always = {"refused_banned", "closed_banned", "dropped_datagrams"}
+    expected = {f"{prefix}{name}" for name in names | always} | {"banned", "addresses"}
+    assert guarded(**options).stats("Guard") == dict.fromkeys(expected, 0)
+
+
 def test_an_address_that_connects_too_often_is_refused_and_others_are_not(
     guarded: Callable[..., PluginBench],
 ) -> None:

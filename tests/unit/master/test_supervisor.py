@@ -88,7 +88,9 @@ def test_the_start_of_a_worker_is_logged_once_until_its_slot_is_ready() -> None:
     host = FakeSupervisor(1)
     host.running()
     log, reactor, pool = Mock(), Reactor(FakePoller(FakeClock())), Mock(fork=Mock(side_effect=range(2000, 2004)))
-    context = SimpleNamespace(reactor=reactor, log=log, listeners=Mock(), planner=host.planner, pool=pool)
+    context = SimpleNamespace(
+        reactor=reactor, log=log, listeners=Mock(), planner=host.planner, pool=pool, introductions=Mock()
+    )
     supervisor = Supervisor(context)  # type: ignore[arg-type]
     host.exit(1000)
     for pid in (2000, 2001, 2002):

@@ -71,9 +71,9 @@ def guarded_echo(plugin_bench: Callable[..., PluginBench]) -> Callable[..., Plug
 
 
 def counted(bench: PluginBench, *names: str) -> dict[str, float]:
-    """Return the counters of the guard, without those of its state."""
+    """Return the counters of the guard that are not 0, without those of its state."""
     found = bench.stats("Guard")
-    return {name: value for name, value in found.items() if name not in ("banned", "addresses")}
+    return {name: value for name, value in found.items() if value and name not in ("banned", "addresses")}
 
 
 def refused(client: BenchClient) -> bool:
