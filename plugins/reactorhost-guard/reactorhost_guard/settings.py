@@ -67,6 +67,13 @@ class Settings:
     dry_run: bool
     state_dir: Path | None
 
+    @property
+    def limits_nothing(self) -> bool:
+        """Whether no limit is set, no network is in `deny`, and no command can ban."""
+        limits = (self.of_address, self.of_network)
+        limited = any(each.connects is not None or each.of_input for each in limits)
+        return not limited and self.deny is None and self.state_dir is None
+
 
 def settings(config: Mapping[str, object]) -> Settings:
     """Return the settings of the options.
