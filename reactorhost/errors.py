@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 _MAX_TEXT = 4000
@@ -89,6 +89,12 @@ class NotPermittedError(ReactorhostError):
     """The user does not have the permission."""
 
     exit_status = 7
+
+
+class IncompleteStopError(ReactorhostError):
+    """The host has stopped, but before a plugin had saved its state."""
+
+    exit_status = 8
 
 
 class StoppedEarlyError(ReactorhostError):
@@ -179,9 +185,30 @@ def error_from_fields(fields: Mapping[str, Any]) -> ReactorhostError:
     return kind(fields["what"], where=fields["where"], hint=fields["hint"], details=fields["details"])
 
 
+def failure_of(operation: str, error: ReactorhostError) -> ReactorhostError:
+    """Return an error as the failure of the operation that it has ended, which is named first."""
+    first, *others = error.problems
+    first = replace(first, what=f"{operation}: {first.what}")
+    fields = {**error.as_fields(), "what": first.what}
+    if isinstance(error, ConfigError):
+        fields["problems"] = [asdict(problem) for problem in (first, *others)]
+    return error_from_fields(fields)
+
+
 def counted(count: int, noun: str) -> str:
     """Return a count with its noun: `1 worker`, `2 workers`."""
     return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def numbers(values: Sequence[int]) -> str:
+    """Return numbers in ascending order as `3`, `0-3` or `0-3, 7, 9`."""
+    runs: list[list[int]] = []
+    for value in values:
+        if runs and value == runs[-1][-1] + 1:
+            runs[-1].append(value)
+        else:
+            runs.append([value])
+    return ", ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
 
 
 def joined_hints(*hints: str) -> str:

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from reactorhost.logs import ContextFormatter, text_value
 from reactorhost.printable import printable
 
-_LEVELS = {"debug": "D", "info": " ", "warning": "W", "error": "E", "critical": "C"}
+_LEVELS = {"": " ", "debug": "D", "info": " ", "warning": "W", "error": "E", "critical": "C"}
 # Magenta for warnings, as in the live view: yellow cannot be read on white.
 _COLOURS = {"warning": "35", "error": "31", "critical": "1;31"}
 _DIM = "2"

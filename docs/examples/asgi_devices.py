@@ -39,7 +39,6 @@ async def app(scope, receive, send):
     worker = scope["extensions"]["reactorhost"]["worker"]
     if scope["type"] == "lifespan":
         worker.subscribe("devices:answers", answered)
-        worker.presence("devices:names")
         for phase in ("startup", "shutdown"):
             await receive()
             await send({"type": f"lifespan.{phase}.complete"})

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reactorhost.config.default_paths import Selection, base_dirs, selection
+from reactorhost.config.default_paths import SYSTEM_BASE, Selection, base_dirs, selection
 from reactorhost.config.resolve import Location
 from reactorhost.errors import (
     NotPermittedError,
@@ -176,8 +176,16 @@ def running_pid(location: Location) -> int:
         raise _of_another_user(location, owner)
     pid = holder_pid(location.run_dir)
     if pid is None:
-        raise not_running(location)
+        raise _of_the_system(location) or not_running(location)
     return pid
+
+
+def _of_the_system(location: Location) -> NotPermittedError | None:
+    """Return the error for a host of that name that root has started, which a name selects for root only."""
+    owner = instances.of_others(SYSTEM_BASE).get(location.name) if location.by_name else None
+    if owner is None:
+        return None
+    return _of_another_user(Location(location.name, SYSTEM_BASE / location.name, False), owner)
 
 
 def not_running(location: Location) -> NotRunningError:

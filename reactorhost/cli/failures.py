@@ -14,6 +14,14 @@ _NO_COMMAND = re.compile("No such command '(.+?)'")
 _EXTRA_ARGUMENT = re.compile("Got unexpected extra argument")
 
 
+class InvalidArgumentError(click.BadParameter):
+    """An argument is invalid, and `advice` says what to write instead."""
+
+    def __init__(self, what: str, advice: str | None, context: click.Context | None, param: click.Parameter | None):
+        super().__init__(what, context, param)
+        self.advice = advice
+
+
 def show_failure(error: ReactorhostError, traceback: bool) -> None:
     """Print a failure to standard error: the details first, so that the sentence is the last thing on the screen."""
     if error.details and (traceback or error.shows_details):
@@ -56,6 +64,8 @@ def _hint(error: click.UsageError) -> str | None:
     if error.ctx is None:
         return None
     see = f"see `{error.ctx.command_path} --help`"
+    if isinstance(error, InvalidArgumentError) and error.advice:
+        return joined_hints(error.advice, see)
     if isinstance(error, click.NoSuchOption) and error.ctx.parent is None:
         see = f"options of a command stand behind it; {see}"
     suggestion = _suggestion(error, error.ctx)

@@ -84,7 +84,10 @@ def _print_labelled(labels: str, color: str, lines: Sequence[str], priority: int
     for line in rest:
         # `  where: FILE:LINE` or `  hint: ...`; a line without indentation is the sentence of one more problem.
         label, colon, text = line.partition(": ")
-        printed.append(f"{styled(label + ':')} {text}" if colon and line.startswith("  ") else line)
+        if not line.startswith("  "):
+            printed.append(f"{styled(labels, color)} {line}")
+        else:
+            printed.append(f"{styled(label + ':')} {text}" if colon else line)
     _print_to_stderr("\n".join(printed), priority, colored=colored)
 
 

@@ -21,6 +21,8 @@ _COMMAND = re.compile(
     r"`(?:\S*/)?reactorhost "
     r"(?:stop|restart|reload|upgrade|scale|disconnect|reopen|status|top|connections|logs|health)(?: [\w-]+)?(?=`)"
 )
+SYSTEM_BASE = Path("/run/reactorhost")
+"""The directory that contains the run directories of hosts of root, and of hosts that root starts for other users."""
 _TEMP = "/tmp"  # noqa: S108 - the master checks owner and mode of the directory
 
 
@@ -30,7 +32,7 @@ def base_dir(environ: Mapping[str, str], uid: int) -> Path:
     In the shared temporary directory its name contains the user id, and its owner and mode must be checked.
     """
     if uid == 0:
-        return Path("/run/reactorhost")
+        return SYSTEM_BASE
     runtime = environ.get("XDG_RUNTIME_DIR", "")
     # XDG Base Directory Specification: a relative path must be ignored.
     if runtime.startswith("/"):

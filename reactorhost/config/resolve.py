@@ -220,10 +220,9 @@ def _report_no_plugin(installed: Iterable[str], problems: Problems) -> None:
         UsageError: there is no other problem.
     """
     names = sorted(installed)
-    example = names[0] if len(names) == 1 else "NAME"
-    hint = (
-        f"name one: --plugin {example} (installed: {', '.join(names)})" if names else "name a file: --plugin ./FILE.py"
-    )
+    hint = "add the path of a file: ./FILE.py"
+    if names:
+        hint = f"add its name: {names[0]}" if len(names) == 1 else f"add its name (installed: {', '.join(names)})"
     if not problems.found:
         raise UsageError("no plugin is named, so there is nothing to serve", hint=hint)
     problems.found.append(Problem("no plugin is named, so there is nothing to serve", None, hint))

@@ -45,6 +45,8 @@ class Order(enum.StrEnum):
     """Close the connection `id`, and report under the number `request`."""
     REOPEN = "reopen"
     """Write the log to the attached descriptor from now on, and report under the number `request`."""
+    USE_BUS = "use_bus"
+    """Begin to use the bus, as another worker has done."""
     INTRODUCE = "introduce"
     """The attached descriptor is a socket to the worker `pid`. `late`: messages between the two were lost before."""
     ALL_INTRODUCED = "all_introduced"
@@ -59,8 +61,8 @@ class Report(enum.StrEnum):
     BOOTING = "booting"
     """Is about to run code of a plugin while it boots: `step` (of `BootStep`), `plugin`."""
     READY = "ready"
-    """Booted, and the event loop turns: `plugins`, and `service_workers`: by service, the most workers that its plugins
-    allow and the plugin that allows no more."""
+    """Booted, the event loop turns, and the members of other workers are known: `plugins`, and `service_workers`: by
+    service, the most workers that its plugins allow and the plugin that allows no more."""
     FAILED = "failed"
     """Boot failed: `status` (an exit status), `what`, `where`, `hint`, `details`."""
     LEAVING = "leaving"
@@ -75,7 +77,7 @@ class Report(enum.StrEnum):
     jobs of the host."""
     HELD = "held"
     """Drains, and only plugins keep it from leaving: `holds`, with `plugin` and `reason` of each; empty when that has
-    ended."""
+    ended. After the deadline and `worker_stop`: those that were in vain."""
     HOOK_FAILED = "hook_failed"
     """A hook raised an exception: `plugin`, `hook`, `error`, `where`, of a connection also `peer` and `connection`; at
     most once a second for each plugin."""
@@ -98,7 +100,7 @@ class Report(enum.StrEnum):
     REOPENED = "reopened"
     """Carried out the order `request`; `error` is a text, or null if the log is written to the new file."""
     USES_BUS = "uses_bus"
-    """A plugin has used the bus for the first time."""
+    """Uses the bus from now on: a plugin does, or another worker."""
     NOT_INTRODUCED = "not_introduced"
     """The order to introduce the worker `pid` came without its descriptor."""
 

@@ -216,9 +216,10 @@ class WorkerStatus(Totals):
     process_state: str | None
     """What the kernel says of a silent one: running, sleeping, disk, stopped or ended; else None."""
     cpu_percent: float | None
-    """Of one processor."""
+    """Of one processor; of a silent worker as the kernel counts it."""
     busy_percent: float | None
-    """Time in which its loop did not wait; of a worker with asyncio without the time in its tasks."""
+    """Time in which its loop did not wait; of a worker with asyncio without the time in its tasks.
+    None while it is silent."""
     rss_bytes: int | None
     pss_bytes: int | None
     """Resident memory with shared pages divided among their users, some seconds old."""

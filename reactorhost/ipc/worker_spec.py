@@ -29,6 +29,7 @@ class WorkerSpec:
         page: number of the worker's page of the scoreboard.
         account: the user and group to change to, or None.
         host_id: the id of the host in references to connections (`bus.refs`).
+        bus_used: whether other workers use the bus.
     """
 
     settings: Settings
@@ -42,3 +43,4 @@ class WorkerSpec:
     page: int
     account: Account | None
     host_id: bytes
+    bus_used: bool

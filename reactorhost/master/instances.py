@@ -55,6 +55,26 @@ def check_alone(name: str, run_dir: Path, bases: Iterable[Path]) -> None:
         raise AlreadyRunningError(what, hint=hint)
 
 
+def of_others(base: Path) -> dict[str, int]:
+    """Return by name the owner of each instance in a directory that this user can see, but not operate.
+
+    Whether it runs this user cannot know: a master that was killed leaves its directory as it is.
+    """
+    owners = ((place, foreign_owner(place)) for place in places([base]))
+    return {place.name: owner for place, owner in owners if owner is not None and _may_have_lock(place)}
+
+
+def _may_have_lock(run_dir: Path) -> bool:
+    try:
+        os.lstat(run_dir / LOCK)
+    except PermissionError:
+        return True
+    except OSError:
+        # Of a host that was stopped its log may be left.
+        return False
+    return True
+
+
 def _is_same(place: Path, run_dir: Path) -> bool:
     # /var/run leads to /run, for instance. `holder_pid` must not look at the lock of this process: closing any
     # descriptor of a file ends the record locks that a process has on it (fcntl(2)).

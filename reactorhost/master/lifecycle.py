@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from reactorhost import __version__
-from reactorhost.errors import BootError, ReactorhostError, StoppedEarlyError
+from reactorhost.errors import BootError, IncompleteStopError, ReactorhostError, StoppedEarlyError
 from reactorhost.ipc.hold_reason import HoldReason
 from reactorhost.ipc.jsonlines import Message
 from reactorhost.ipc.messages import Order, Report
@@ -49,6 +49,7 @@ class Lifecycle:
     other_children: dict[int, Callable[[int], object]] = field(default_factory=dict)
     on_stopping: Callable[[StopReport], object] = lambda report: None
     _failure: ReactorhostError | None = None
+    _incomplete: IncompleteStopError | None = None
     _stop_watchers: list[Watcher] = field(default_factory=list)
     _delay: TimerHandle | None = None
     _written_workers: list[tuple[int, int, int]] | None = None
@@ -77,7 +78,7 @@ class Lifecycle:
         """Supervise until the host has stopped.
 
         Raises:
-            ReactorhostError: the host did not start; no worker is left.
+            ReactorhostError: the host did not start, or its stop was not complete; no worker is left.
         """
         if self.started:
             # Of those that ended while this program was loaded the signals are lost.
@@ -91,6 +92,10 @@ class Lifecycle:
         if self._failure is not None:
             raise self._failure
         self.context.log.info("host_stopped")
+        if self._incomplete is not None:
+            for watcher in self._stop_watchers:
+                watcher.failed(self._incomplete)
+            raise self._incomplete
 
     def _sample(self) -> None:
         """Sample every worker once a second, and find those whose loop stands still."""
@@ -164,6 +169,8 @@ class Lifecycle:
                 **({} if failed.peer is None else {"peer": failed.peer}),
                 error=failed.message,
                 where=failed.where,
+                # A worker of an earlier version does not count those that it has not reported.
+                **({"suppressed": count - 1} if (count := message.get("count", 1)) > 1 else {}),
             )
 
     def _worker_event(self, pid: int, message: Message) -> None:
@@ -197,6 +204,8 @@ class Lifecycle:
         self.context.requests.worker_ended(pid)
         self.context.introductions.worker_ended(pid)
         worker = planner.workers[pid]
+        if planner.state is HostState.STOPPING and worker.holds and self._incomplete is None:
+            self._incomplete = _incomplete(worker.holds[0])
         self.context.monitor.worker_ended(pid, worker.slot, report)
         counters = report.last.counters
         planner.leadership.note_progress(pid, Moment(counters.jobs_until, counters.jobs_until_unix))
@@ -214,7 +223,7 @@ class Lifecycle:
                 what, details = boot_error.what, boot_error.details
                 log.error("worker_not_booted", slot=worker.slot, pid=pid, error=what, details=details)
                 if ended.failed_reload:
-                    log.error("reload_failed", slot=worker.slot, error=what)
+                    log.error("reload_failed", slot=worker.slot, serving=planner.serving(), error=what)
                 elif planner.state is HostState.STARTING:
                     # The first worker of all: the others would fail alike. Later failures are retried.
                     self._fail_start(boot_error)
@@ -232,6 +241,8 @@ class Lifecycle:
             rss_peak_bytes=report.rss_peak_bytes,
             # A slot can be retired before the last worker of it ends.
             restarts=slot.restarts if slot is not None else 0,
+            # A signal that the master has sent must not pass for one from outside.
+            **({"reason": ended.worker.reason} if ended.worker.reason else {}),
             **({} if report.stall is None else report.stall.fields()),
             details=None if report.stack is None else report.stack.text,
         )
@@ -347,7 +358,19 @@ class Lifecycle:
         report = self._progress.report()
         if self.started:
             self.on_stopping(report)
-        text = "; ".join(filter(None, (report.text, report.client)))
+        text = "; ".join(filter(None, (report.text, report.waits_for)))
         for watcher in self._stop_watchers:
-            watcher.progress(text, connections=report.connections, workers=report.workers, seconds=report.seconds)
+            watcher.progress(
+                text,
+                connections=report.connections,
+                workers=report.workers,
+                seconds=report.seconds,
+                held=report.held,
+            )
         self.context.reactor.call_later(_STOP_PROGRESS_SECONDS, self._report_stop_progress)
+
+
+def _incomplete(hold: HoldReason) -> IncompleteStopError:
+    """Return the failure of a stop whose deadline has passed before a plugin has released a hold."""
+    what = f"the host has stopped before {hold.plugin} was done: {hold.reason}"
+    return IncompleteStopError(what, hint="the log has more")

@@ -176,11 +176,15 @@ class StatusBuilder:
         self, worker: WorkerRecord, counters: Counters, adopted: list[int], bus: BusReading | None, now: float
     ) -> status.WorkerStatus:
         monitor = self.context.monitor
-        cpu_percent, busy_percent = monitor.samples.load(worker.pid)
         slot = self.context.planner.slots.get(worker.slot)
         # Before its first turn a worker has stored nothing.
         stored = counters.tick > 0
         silent, stall = counters.silent_seconds(now), self.context.pool.stall(worker.pid)
+        if silent is None:
+            cpu_percent, busy_percent = monitor.samples.load(worker.pid)
+        else:
+            # What its page has is of the time before: it says nothing of the turn that lasts.
+            cpu_percent, busy_percent = monitor.silent.cpu_percent(worker.pid), None
         return {
             "slot": worker.slot,
             "pid": worker.pid,

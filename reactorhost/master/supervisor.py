@@ -40,6 +40,7 @@ class Supervisor:
         self._listeners = context.listeners
         self._planner = context.planner
         self._pool = context.pool
+        self._introductions = context.introductions
         self._scheduled = False
         self._timer: TimerHandle | None = None
         self.after_settling: list[Callable[[], object]] = []
@@ -156,12 +157,13 @@ class Supervisor:
         try:
             target = self._planner.scaling.target
             sockets = self._sockets_of(slot)
-            pid = self._pool.fork(self._planner.settings, slot, generation, target, sockets)
+            used = self._introductions.bus_used
+            pid = self._pool.fork(self._planner.settings, slot, generation, target, sockets, bus_used=used)
         except OSError as error:
             self._log.error("worker_not_forked", slot=slot, error=error.strerror)
             failure = BootError(f"cannot fork a worker: {error.strerror}", hint=limit_hint(error))
             if self._planner.fork_failed(slot, failure, now):
-                self._log.error("reload_failed", slot=slot, error=failure.what)
+                self._log.error("reload_failed", slot=slot, serving=self._planner.serving(), error=failure.what)
             if self._planner.state is HostState.STARTING:
                 self.on_failure(failure)
             return

@@ -1,4 +1,4 @@
-"""Memory and descriptors of processes, from /proc; None where they cannot be read."""
+"""Memory, processor time and descriptors of processes, from /proc; None where they cannot be read."""
 
 from __future__ import annotations
 
@@ -38,6 +38,16 @@ def state(pid: int) -> str | None:
     try:
         return _STATES.get(_content(f"/proc/{pid}/stat").decode(errors="replace").rpartition(")")[2].split()[0])
     except (OSError, IndexError):
+        return None
+
+
+def cpu_seconds(pid: int) -> float | None:
+    """Return the processor time that a process has used so far, user and system."""
+    try:
+        # Fields 14 and 15 (proc(5)).
+        user, system = _content(f"/proc/{pid}/stat").rpartition(b")")[2].split()[11:13]
+        return (int(user) + int(system)) / _TICKS
+    except (OSError, ValueError):
         return None
 
 

@@ -30,6 +30,7 @@ from reactorhost.worker.builder import WorkerBuilder, WorkerParts, asyncio_bridg
 from reactorhost.worker.bus.bus import BusSetup
 from reactorhost.worker.bus.connector import BusConnector
 from reactorhost.worker.bus.peers.introductions import Introductions
+from reactorhost.worker.bus.start import BusStart
 from reactorhost.worker.context import Limits
 from reactorhost.worker.event_report import ReportedLog
 from reactorhost.worker.hook_watchdog import new_watchdog
@@ -229,9 +230,18 @@ class WorkerLife:
         parts.metrics_report.start()
         if self._sources is not None:
             self._sources.start()
+        settings = self._spec.settings
+        start = BusStart(
+            parts.bus,
+            self._reactor,
+            self._log,
+            settings.boot_timeout,
+            used=self._spec.bus_used,
+            on_ready=self._report_ready,
+        )
         # From inside the loop: READY says that it turns.
-        self._reactor.call_soon(self._report_ready)
-        slow_hook = self._spec.settings.slow_hook
+        self._reactor.call_soon(start.begin)
+        slow_hook = settings.slow_hook
         note = partial(self._spec.scoreboard.write_stall, self._spec.page)
         watchdog = None if slow_hook is None else new_watchdog(parts, self._process.alarm, slow_hook, note)
         if watchdog is not None:
@@ -295,6 +305,8 @@ class WorkerLife:
                 self._connection_lists.answer(self._transports(), message)
             case Order.DISCONNECT:
                 self._line.send(disconnect(self._transports(), message["request"], message["id"]))
+            case Order.USE_BUS:
+                self._parts.bus.begin()
             case Order.INTRODUCE:
                 self._introductions.introduce(message["pid"], late=message["late"])
             case Order.ALL_INTRODUCED:

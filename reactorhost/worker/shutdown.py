@@ -247,6 +247,8 @@ class Shutdown:
         """Run `worker_stop` and end what plugins left behind; the loop has stopped."""
         parts = self.parts
         parts.call(parts.hooks.worker_stop)
+        # What a plugin has not released by now is not done.
+        parts.holds.report()
         parts.soon.stop()
         # After the last call of a plugin, which may publish something.
         parts.bus.stop()

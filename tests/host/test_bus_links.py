@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from daemons import COMMAND
-from kernel import descriptors, is_stopped, leave_descriptors, resident_bytes
+from kernel import is_stopped, leave_descriptors, resident_bytes
 from line_clients import LineClient, on_each_worker, pid_of
 from reactorhost.testing import LiveHost
 from waiting import until
@@ -116,25 +116,6 @@ def test_a_message_for_one_connection_reaches_it_in_another_worker(rooms: Callab
         own = first.request("ref").split("-")
         assert own[0] == ref.split("-")[0]
         assert own[1] != ref.split("-")[1]
-
-
-def test_a_worker_that_does_not_use_the_bus_has_no_links(rooms: Callable[..., LiveHost]) -> None:
-    host = rooms("--workers", "3")
-    with ExitStack() as stack:
-        first, second, third = on_each_worker(host, stack)
-        pids = [worker["pid"] for worker in host.workers()]
-        before = [descriptors(pid) for pid in pids]
-        joined(first, "x", "a")
-        joined(second, "x", "b")
-        all_know([first, second], "x", "a b")
-        # One for the pair, and none in the master.
-        until(
-            lambda: [descriptors(pid) for pid in pids] == [before[0] + 1, before[1] + 1, before[2]],
-            "one link between two workers",
-        )
-        joined(third, "x", "c")
-        all_know([first, second, third], "x", "a b c")
-        until(lambda: [descriptors(pid) for pid in pids] == [count + 2 for count in before], "a link between each two")
 
 
 def test_a_worker_that_first_uses_the_bus_in_worker_stop_is_introduced(live_host: Hosts, write_plugin: Write) -> None:

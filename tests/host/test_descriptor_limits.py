@@ -71,6 +71,9 @@ def test_a_worker_without_a_free_descriptor_fails_to_boot_in_words(
         (tmp_path / "free").write_text(str(free))
         replies.append(host.ask("reload"))
     failed = [reply for reply in replies if reply["status"] != 0]
-    assert {(reply["status"], reply["what"]) for reply in failed} == {(3, "a worker cannot boot: Too many open files")}
+    failed_at = "reload failed at slot 0 (generation 1 in slot 0)"
+    assert {(reply["status"], reply["what"]) for reply in failed} == {
+        (3, f"{failed_at}: a worker cannot boot: Too many open files")
+    }
     assert "ulimit -n" in failed[0]["hint"]
     assert "Traceback" not in host.log()

@@ -6,6 +6,7 @@ import re
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -283,3 +284,20 @@ def test_close_is_called_exactly_once_for_each_failed_connection(
     with host.connect():
         facts = told_until(host, "connect") + told_until(host, "connect")
     assert [(fact["event"], fact["id"]) for fact in facts] == [("connect", 1), ("close", 1), ("connect", 2)]
+
+
+def test_the_events_count_every_failure_as_the_plugin_does(
+    live_host: Hosts, tmp_path: Path, expected_errors: list[str]
+) -> None:
+    expected_errors.append("hook_failed")
+    host = live_host("--plugin", plugin_file(tmp_path, "failing", FAILING["receive"]), "--workers", "1")
+    for _ in range(12):
+        with host.connect() as client:
+            client.sendall(b"fail")
+            assert ended(client)
+
+    def counted(document: dict[str, Any]) -> tuple[list[int], list[int]]:
+        events = [each["count"] for each in document["events"] if each["event"] == "hook_failed"]
+        return events, [each["errors"] for each in document["plugins"]]
+
+    host.until(lambda document: counted(document) == ([12], [12]), "all failures")

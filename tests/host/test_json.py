@@ -39,7 +39,9 @@ def test_every_command_prints_one_document(daemon: Callable[..., Daemon]) -> Non
     assert 0 <= scaled["draining"] <= 2
     assert document("upgrade")["before"] == started["version"]
     assert document("reopen") == {"schema": 1, "log_file": str(host.log_path)}
-    assert document("restart")["pid"] != host.pid
+    shown = run("restart", "--json", "--run-dir", str(host.run_dir))
+    check_printed(shown.stdout, "restart", "--json")
+    assert (json.loads(shown.stdout)["pid"] != host.pid, shown.stderr) == (True, "")
     host.find()
     # How the first start printed its result is not repeated.
     plain = run("restart", "--run-dir", str(host.run_dir))

@@ -347,6 +347,9 @@ def test_a_failure_after_the_canary_keeps_the_remaining_old_workers(
     failed = host.command("reload")
     assert failed.returncode == 3
     assert failed.stdout == ""
+    serving = "generation 2 in slot 0, generation 1 in slots 1-2"
+    assert f"\nreactorhost: reload failed at slot 1 ({serving}): " in failed.stderr
+    assert f'reload_failed master={host.pid} slot=1 serving="{serving}"' in host.log()
     assert pids_of(host)[1:] == before[1:]
     assert host.status()["workers_ready"] == 3
 

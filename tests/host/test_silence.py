@@ -28,6 +28,7 @@ def receive(connection, data):
     while not os.path.exists(data): select.select((), (), (), 0.01)  # here
     connection.send(data)
 """
+SPINS = HOLDS.replace("select.select((), (), (), 0.01)", "pass")
 # After an await: the coroutine is resumed by the loop and not by the host.
 HOLDS_AFTER_AN_AWAIT = (
     HOLDS.replace("import os", "import asyncio, os")
@@ -42,6 +43,11 @@ def line_of(plugin: str) -> int:
 
 def silent(document: dict[str, Any]) -> dict[str, Any] | None:
     return next((worker for worker in document["workers"] if worker["silent_seconds"] is not None), None)
+
+
+def spinning(document: dict[str, Any]) -> bool:
+    worker = silent(document)
+    return worker is not None and (worker["cpu_percent"] or 0.0) >= 20.0
 
 
 def stalled(document: dict[str, Any]) -> dict[str, Any] | None:
@@ -85,6 +91,20 @@ def test_a_blocked_worker_is_silent_and_its_place_is_shown_until_it_turns(
     host.until(lambda found: {"slow_hook", "slow_hook_ended"} <= {each["event"] for each in found["events"]})
 
 
+def test_a_silent_worker_whose_code_loops_has_its_processor_time(
+    live_host: Hosts, write_plugin: Write, tmp_path: Path
+) -> None:
+    host = live_host("--plugin", write_plugin(SPINS), "--workers", "1")
+    release = tmp_path / "release"
+    with host.connect() as client:
+        client.sendall(str(release).encode())
+        # On a busy machine it has a part of a processor only.
+        document = host.until(spinning, "processor time")
+        assert document["workers"][0]["busy_percent"] is None
+        release.touch()
+        assert read_exactly(client, len(str(release)))
+
+
 def test_a_stopped_worker_is_silent_and_the_state_of_its_process_is_shown(
     live_host: Hosts, write_plugin: Write
 ) -> None:
@@ -120,6 +140,7 @@ def test_the_log_of_a_killed_worker_names_the_code_that_held_it(
     log = host.wait_for_log(" worker_crashed ")
     (line,) = [line for line in log.splitlines() if " worker_crashed " in line]
     assert f"plugin=made hook=receive where={plugin}:{line_of(plugin)} peer={peer}" in line
+    assert " reason=" not in line
 
 
 def test_a_slot_in_back_off_shows_the_error_of_its_boot(

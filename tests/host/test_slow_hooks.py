@@ -155,6 +155,7 @@ def receive(connection, data):
     file, _, number = line_of(plugin).rpartition(":")
     assert f'File "{file}", line {number} in forever' in crash
     assert "watchdog.py" not in crash
+    assert re.search(r' reason="its loop did not turn for \d+\.\d s \(stall_timeout\), in made\.timer at ', crash)
     # The next worker has a line of its own.
     (worker,) = re.findall(r" slow_hook (worker=\d+) ", line)
     assert log.count(f" slow_hook {worker} ") == 1

@@ -19,6 +19,8 @@ import pytest
 import started
 from clients import answers, ended
 from daemons import COMMAND, run, without_progress
+from reactorhost.cli import client
+from reactorhost.config import default_paths
 from reactorhost.testing import LiveHost
 from users import NOBODY, run_as_nobody, run_unprivileged
 
@@ -272,6 +274,30 @@ def test_a_host_of_another_user_is_not_stopped_with_exit_status_7(open_directory
         assert f"the host in {host.run_dir} belongs to user {owner!r}\n" in refused.stderr
         assert host.status()["state"] == "running" if os.geteuid() == 0 else started.lives(host.pid)
         assert host.stop() == 0
+
+
+def test_a_host_of_root_is_named_to_another_user_who_cannot_use_it(
+    open_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "SYSTEM_BASE", open_directory)
+    monkeypatch.setattr(default_paths, "SYSTEM_BASE", open_directory)
+    owner = pwd.getpwuid(os.geteuid()).pw_name
+    (open_directory / "stopped").mkdir()
+    (open_directory / "stopped" / "reactorhost.log").touch()
+    with LiveHost(open_directory, "--plugin", "echo") as host:
+        if os.geteuid() != 0:
+            (host.run_dir / "lock").chmod(0)
+        for command in ("status", "stop"):
+            refused = run_unprivileged(command, "--name", host.run_dir.name)
+            assert refused.returncode == 7
+            assert f"the host in {host.run_dir} belongs to user {owner!r}\n" in refused.stderr
+        assert run_unprivileged("status", "--name", "stopped").returncode == 5
+        listed = run_unprivileged("ls")
+        assert listed.returncode == 0
+        assert f"not listed: host '{host.run_dir.name}' of user {owner!r}\n" in listed.stdout
+        assert "'stopped'" not in listed.stdout
+        assert "no host runs" not in listed.stdout
+        (host.run_dir / "lock").chmod(0o600)
 
 
 def test_a_socket_with_a_wrong_mode_still_refuses_other_users(open_directory: Path) -> None:

@@ -122,12 +122,12 @@ def test_keys_select_pages_and_workers(live_host: Hosts) -> None:
         screen.type("\x1b")
         screen.until_text("HOOK CHAIN")
         # From the service to its worker, to the worker's client, and all the way back.
-        screen.type("2\r\x1b[H" + "j" * (1 + busy["slot"]) + "\r")
+        screen.type("2\r\x1b[H" + "j" * busy["slot"] + "\r")
         screen.until_text(f"Services › default › worker {busy['slot']}")
         screen.type("\r")
         screen.until_text("1 client", peer)
         screen.type("\r")
-        screen.until_text(f"worker {busy['slot']} › clients › client", f"{peer}, number")
+        screen.until_text(f"worker {busy['slot']} › clients › {peer}", f"{peer}, number")
         screen.type("\x7f\x7f\x7f\x7f")
         screen.until_text("SERVICE  ", "CHAIN")
 

@@ -12,6 +12,7 @@ from reactorhost import errors
 from reactorhost.config.problems import Problems
 from reactorhost.config.settings import Layer, Origin
 from reactorhost.errors import (
+    BootError,
     ConfigError,
     PluginError,
     Problem,
@@ -19,6 +20,8 @@ from reactorhost.errors import (
     boot_error,
     did_you_mean,
     error_from_fields,
+    failure_of,
+    numbers,
 )
 
 
@@ -55,6 +58,28 @@ def test_the_exit_status_of_a_configuration_is_the_one_that_was_sent() -> None:
     problems = Problems()
     problems.add("a is wrong", Origin(Layer.FLAG, "--a"))
     assert error_from_fields(problems.error().as_fields()).exit_status == 2
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [([], ""), ([3], "3"), ([0, 1, 2, 3], "0-3"), ([0, 2], "0, 2"), ([0, 1, 4, 7, 8], "0-1, 4, 7-8")],
+)
+def test_numbers_in_a_row_are_a_range(values: list[int], text: str) -> None:
+    assert numbers(values) == text
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        BootError("no module x", where="chat.py:3", hint="install x", details="trace"),
+        ConfigError([Problem("no module x", "chat.py:3", "install x"), Problem("no module y")], details="trace"),
+    ],
+    ids=["boot", "configuration"],
+)
+def test_the_failure_of_an_operation_names_it_first_and_keeps_the_rest(error: ReactorhostError) -> None:
+    failure = failure_of("reload failed", error)
+    assert failure.lines() == ["reload failed: no module x", *error.lines()[1:]]
+    assert (type(failure), failure.exit_status, failure.details) == (type(error), error.exit_status, "trace")
 
 
 def test_exit_statuses_are_the_documented_ones() -> None:

@@ -1,4 +1,4 @@
-"""Format the line of one finished connection, as text or JSON.
+"""Format the line of one finished connection, as text or JSON, or for a terminal.
 
 Nothing here makes a system call or reads a clock.
 """
@@ -6,12 +6,17 @@ Nothing here makes a system call or reads a clock.
 from __future__ import annotations
 
 import json
+import textwrap
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+# As of the lines of the host's log on a terminal, which are above and below.
+_MARGIN = len("12:04:37.123 E worker 2  ")
+_MARGIN_FROM_WIDTH = 2 * _MARGIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +66,33 @@ def as_json(entry: Entry) -> bytes:
 
 
 FORMATS: Mapping[str, Callable[[Entry], bytes]] = {"text": text, "json": as_json}
+
+
+def for_people(entry: Entry, slot: int, width: int) -> bytes:
+    """Return the entry in the form of the host's log on a terminal: in local time, aligned, wrapped to its width.
+
+    `width` is 0 if it is not known.
+    """
+    start = f"{_clock(entry.ended_at)}   {f'worker {slot}':<9} "
+    # The worker is named by its slot, so its process id would only repeat it.
+    _, rest = text(entry).decode().rstrip().rsplit(" pid=", 1)[0].split(" ", 1)
+    if not width:
+        return f"{start}{rest}\n".encode()
+    margin = " " * (_MARGIN if width >= _MARGIN_FROM_WIDTH else 4)
+    lines = textwrap.fill(
+        rest,
+        width,
+        initial_indent=start,
+        subsequent_indent=margin,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return f"{lines}\n".encode()
+
+
+def _clock(unix_seconds: float) -> str:
+    seconds, milliseconds = divmod(round(unix_seconds * 1000), 1000)
+    return f"{time.strftime('%H:%M:%S', time.localtime(seconds))}.{milliseconds:03d}"
 
 
 def _timestamp(unix_seconds: float) -> str:

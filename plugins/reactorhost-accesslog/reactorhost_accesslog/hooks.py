@@ -12,7 +12,7 @@ import time
 from typing import TYPE_CHECKING
 
 from reactorhost import Option, SetupError, hookimpl
-from reactorhost_accesslog.entry import FORMATS, Entry
+from reactorhost_accesslog.entry import FORMATS, Entry, for_people
 from reactorhost_accesslog.line_file import LineFile
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ class AccessLog:
         """Lines lost since the last successful write."""
         self._log = logging.getLogger(__name__)
         self._pid = 0
+        self._slot = 0
+        self._on_terminal = False
 
     @hookimpl
     def options(self) -> list[Option]:
@@ -64,7 +66,9 @@ class AccessLog:
         """Open the file; if it cannot be opened, the worker fails to boot."""
         self.file.open()
         self._log = worker.log
-        self._pid = worker.pid
+        self._pid, self._slot = worker.pid, worker.slot
+        # Programs read a pipe or a file, people a terminal.
+        self._on_terminal = self.format == "text" and self.file.is_terminal
 
     @hookimpl
     def close(self, connection: Connection, reason: CloseReason) -> None:
@@ -80,7 +84,10 @@ class AccessLog:
             bytes_out=connection.bytes_out,
             reason=reason.value,
         )
-        self._write(FORMATS[self.format](entry))
+        if self._on_terminal:
+            self._write(for_people(entry, self._slot, self.file.width))
+        else:
+            self._write(FORMATS[self.format](entry))
 
     @hookimpl
     def worker_stop(self) -> None:

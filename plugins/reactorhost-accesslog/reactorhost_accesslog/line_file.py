@@ -45,6 +45,20 @@ class LineFile:
         self._checked_at = self._clock()
         self._torn = False
 
+    @property
+    def is_terminal(self) -> bool:
+        """Whether lines go to a terminal that is standard output."""
+        return self.path == "-" and self._descriptor is not None and os.isatty(self._descriptor)
+
+    @property
+    def width(self) -> int:
+        """The columns of the terminal, 0 if they are not known."""
+        if self._descriptor is not None:
+            # It may have hung up.
+            with contextlib.suppress(OSError):
+                return os.get_terminal_size(self._descriptor).columns
+        return 0
+
     def close(self) -> None:
         """Close the file if it is open."""
         if self._descriptor is not None and self.path != "-":

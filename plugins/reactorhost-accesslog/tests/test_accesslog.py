@@ -15,7 +15,7 @@ import pytest
 
 import reactorhost_accesslog
 from reactorhost import CloseReason
-from reactorhost_accesslog import AccessLog
+from reactorhost_accesslog import AccessLog, line_file
 
 if TYPE_CHECKING:
     from reactorhost import Connection, Worker
@@ -174,3 +174,17 @@ def test_a_connection_that_closes_after_the_worker_stopped_is_counted_as_lost(tm
 def test_the_entry_point_names_the_plugin() -> None:
     (entry_point,) = importlib.metadata.entry_points(group="reactorhost", name="accesslog")
     assert entry_point.load() is reactorhost_accesslog.plugin
+
+
+def test_only_on_a_terminal_the_text_is_for_people(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal, standard_output = os.openpty()
+    monkeypatch.setattr(line_file, "_STANDARD_OUTPUT", standard_output)
+    output = os.fdopen(terminal, "rb")
+    finish(started())
+    local = output.readline().decode().rstrip()
+    finish(started(format="json"))
+    document = output.readline()
+    assert re.fullmatch(r"\d\d:\d\d:\d\d\.\d{3}   worker 0  default 127\.0\.0\.1:53422 .* id=17", local)
+    assert json.loads(document)["pid"] == 4243
+    output.close()
+    os.close(standard_output)

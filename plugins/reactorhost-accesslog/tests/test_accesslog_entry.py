@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import time
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from reactorhost_accesslog.entry import Entry, as_json, text
+from reactorhost_accesslog.entry import Entry, as_json, for_people, text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ENTRY = Entry(
     ended_at=1_795_416_773.123,
@@ -28,6 +33,41 @@ def test_text() -> None:
     assert text(ENTRY) == (
         b"2026-11-23T06:52:53.123Z default 127.0.0.1:53422 0.004s in=32 out=32 reason=peer id=17 pid=4243\n"
     )
+
+
+@pytest.fixture
+def berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("TZ", "CET-1")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("berlin")
+@pytest.mark.parametrize(
+    ("width", "lines"),
+    [
+        (0, ["07:52:53.123   worker 3  default 127.0.0.1:53422 0.004s in=32 out=32 reason=peer id=17"]),
+        (
+            80,
+            [
+                "07:52:53.123   worker 3  default 127.0.0.1:53422 0.004s in=32 out=32 reason=peer",
+                "                         id=17",
+            ],
+        ),
+        (
+            40,
+            [
+                "07:52:53.123   worker 3  default",
+                "    127.0.0.1:53422 0.004s in=32 out=32",
+                "    reason=peer id=17",
+            ],
+        ),
+    ],
+)
+def test_on_a_terminal_it_is_aligned_with_the_log(width: int, lines: list[str]) -> None:
+    assert for_people(ENTRY, 3, width).decode().splitlines() == lines
 
 
 @pytest.mark.parametrize(

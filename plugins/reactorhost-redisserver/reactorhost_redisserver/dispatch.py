@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from reactorhost_redisserver.client import Client
 from reactorhost_redisserver.replies import QUEUED, ReplyError, shown
+from reactorhost_redisserver.requests import ProtocolError
 
 
 class RefusedError(ReplyError):
@@ -17,6 +18,7 @@ Function = Callable[[Client, list[bytes]], bytes]
 
 _UNLIMITED = 1 << 62
 _MOST_SHOWN = 128
+_OF_HTTP = (b"post", b"host:")
 OUT_OF_MEMORY = "OOM command not allowed when used memory > 'maxmemory'."
 
 
@@ -72,9 +74,14 @@ def find_command(table: Mapping[bytes, Command], words: list[bytes]) -> Command:
 
     Raises:
         ReplyError: there is none.
+        ProtocolError: it is a line of HTTP.
     """
-    command = table.get(words[0].lower())
+    name = words[0].lower()
+    command = table.get(name)
     if command is None:
+        if name in _OF_HTTP:
+            # A page in a browser can send a request to any port, and its body would be inline commands.
+            raise ProtocolError("this is a request of HTTP")
         raise RefusedError(_unknown(words))
     if not command.subcommands or len(words) == 1:
         return command

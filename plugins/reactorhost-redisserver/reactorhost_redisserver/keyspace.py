@@ -85,6 +85,11 @@ class Keyspace:
         self.databases = [Database(self, index) for index in range(databases)]
         self._expiries: list[tuple[int, int, bytes]] = []
 
+    @property
+    def count(self) -> int:
+        """How many keys there are."""
+        return sum(len(each.values) for each in self.databases)
+
     def expiry_set(self, database: Database, key: bytes, at: int) -> None:
         """Remember when a key is to be removed."""
         heapq.heappush(self._expiries, (at, database.index, key))

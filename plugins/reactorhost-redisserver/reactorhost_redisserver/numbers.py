@@ -14,6 +14,8 @@ OVERFLOW = "ERR increment or decrement would overflow"
 
 LEAST, MOST = -(1 << 63), (1 << 63) - 1
 _FLOAT = re.compile(rb"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE]([+-]?[0-9]+))?")
+_BYTES = re.compile(rb"([0-9]{1,20})((?i:b|[kmg]b?)?)")
+_UNITS = {b"": 1, b"b": 1, b"k": 10**3, b"kb": 1 << 10, b"m": 10**6, b"mb": 1 << 20, b"g": 10**9, b"gb": 1 << 30}
 _MOST_EXPONENT = 4950
 _LONGEST_FLOAT = 5 * 1024 - 1
 _INFINITE = 1 << 16384
@@ -34,6 +36,24 @@ def parse_integer(word: bytes, error: str = NOT_AN_INTEGER) -> int:
     if b"%d" % number != word or not LEAST <= number <= MOST:
         raise ReplyError(error)
     return number
+
+
+def parse_count(word: bytes) -> int:
+    """Return how many elements are wanted; less than 0 if each of them may come again.
+
+    Raises:
+        ReplyError: it is no number, or cannot be negated.
+    """
+    number = parse_integer(word)
+    if number == LEAST:
+        raise ReplyError(f"ERR value is out of range, value must between {-MOST} and {MOST}")
+    return number
+
+
+def parse_bytes(word: bytes) -> int | None:
+    """Return a number of bytes with a unit, such as `100mb`, or None."""
+    found = _BYTES.fullmatch(word)
+    return int(found[1]) * _UNITS[found[2].lower()] if found else None
 
 
 def parse_float(word: bytes, error: str = NOT_A_FLOAT) -> Fraction:

@@ -15,7 +15,7 @@ worker that waits requests the state, over the bus, and an owner without clients
 that owner nevertheless, it waits as any other worker does.
 
 The owner holds its worker. So a worker that drains does not end before the snapshot is written: on a full disk it tries
-again until there is room, at most until the host ends it.
+again until there is room, at most until the host ends it. Then the hold is not released, for the host to report.
 """
 
 from __future__ import annotations
@@ -137,7 +137,11 @@ class Ownership:
 
     def _keep_worker(self, reason: str) -> None:
         """Hold the worker for another reason."""
-        before, self._hold = self._hold, self._worker.hold(reason, on_drain=self._drain)
+        before = self._hold
+        if before is not None and not before.active:
+            # Of a worker that has waited for too long already. A new hold would not count, and the old one has to stay.
+            return
+        self._hold = self._worker.hold(reason, on_drain=self._drain)
         if before is not None:
             before.release()
 
@@ -209,7 +213,7 @@ class Ownership:
 
     def _retry(self) -> None:
         # Without the file everything since the last snapshot would be lost, so nothing else may own it yet.
-        self._keep_worker(f"the snapshot {self._storage.path} is not written: {self._storage.problem}")
+        self._keep_worker(f"{self._storage.problem}, so the snapshot {self._storage.path} is not written")
         self._worker.call_later(_RETRY_SECONDS, self._save_and_release)
 
     def save(self) -> None:
@@ -223,6 +227,8 @@ class Ownership:
         if self._storage.lock.held:
             self._storage.finish()
             self._storage.check_file()
-            if self.state is not State.LOADING and self._storage.unsaved:
-                self._storage.save()
+            if self.state is not State.LOADING and self._storage.unsaved and not self._storage.save():
+                self._storage.log_loss()
+                # Not released: this worker has not done what it was held for.
+                self._hold = None
         self._release()

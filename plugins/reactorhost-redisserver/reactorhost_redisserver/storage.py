@@ -121,6 +121,20 @@ class Storage:
             self._saved(0, self._keyspace.changes)
         return not self.failed
 
+    def log_loss(self) -> None:
+        """Log what is lost when this worker exits now, after a save that has failed."""
+        keys = _counted(self._keyspace.count, "key")
+        lost = f"lost all of {keys}"
+        if self._has_file:
+            since = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(self.saved_at))
+            lost = f"lost {_counted(self.unsaved, 'change')} since {since}, in a state of {keys}"
+        self._worker.log.error(
+            "%s: the snapshot %s is not written: %s; make room on the disk before the next start",
+            lost,
+            self.path,
+            self.problem,
+        )
+
     def save_aside(self) -> Path:
         """Write the keys beside the snapshot, which belongs to another process now; returns the file.
 
@@ -187,6 +201,10 @@ class Storage:
         self.lock.release()
         # Last, because it takes a while, and the next owner can begin. This worker may live on without the state.
         self._keyspace.clear()
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def _problem(status: int) -> str:

@@ -68,6 +68,9 @@ _WORDS = {
     "M": st.sampled_from((b"1", b"2", b"x", b"")),
     "N": NUMBERS,
     "R": FLOATS,
+    "B": st.sampled_from(
+        (b"0", b"100gb", b"99GB", b"9G", b"99999999k", b"98765432100b", b"1tb", b"-1", b"1.5mb", b"x")
+    ),
     "P": st.sampled_from(b"* a ? [ab] [^a] [a-b] [b-a] a* *b* \\a [ [a [] [^] ** a[ [\\]] [a".split()),
 }
 STRINGS = words(
@@ -83,6 +86,7 @@ HASHES = words(
     *("HMGET K F F", "HGETALL K", "HKEYS K", "HVALS K", "HLEN K", "HEXISTS K F", "HSTRLEN K F", "HDEL K F F"),
     *("HINCRBY K F N", "HINCRBYFLOAT K F R", "HSCAN K 0", "HSCAN K 0 MATCH P", "HSCAN K x", "HSCAN K 0 COUNT 0"),
     *("HSCAN K 0 TYPE x", "HRANDFIELD K 0", "HRANDFIELD K x", "HRANDFIELD K 1 FOO", "HRANDFIELD K 9 WITHVALUES"),
+    *("HRANDFIELD K -9223372036854775808", "HRANDFIELD K -9223372036854775807 FOO"),
 )
 LISTS = words(
     *("LPUSH K V", "RPUSH K V V V", "LPUSH K V V V", "RPUSH K M M M M", "LPUSHX K V", "RPUSHX K V V"),
@@ -97,7 +101,7 @@ SETS = words(
     *("SCARD K", "SINTER K K", "SUNION K K K", "SDIFF K K", "SDIFF K K K", "SINTERSTORE K K K", "SUNIONSTORE K K K"),
     *("SDIFFSTORE K K K", "SMOVE K K M", "SPOP K 9", "SPOP K 0", "SPOP K N N", "SPOP K -1", "SPOP K x"),
     *("SRANDMEMBER K 9", "SRANDMEMBER K 0", "SRANDMEMBER K x", "SRANDMEMBER K 1 1", "SSCAN K 0", "SSCAN K 0 MATCH P"),
-    *("SSCAN K x", "SSCAN K 0 COUNT 0", "SINTER K"),
+    *("SSCAN K x", "SSCAN K 0 COUNT 0", "SINTER K", "SRANDMEMBER K -9223372036854775808"),
 )
 OTHER_TYPES = words("SET K V", "HSET K F V", "GET K", "DEL K", "TYPE K", "RENAME K K", "COPY K K REPLACE", "HELLO 3")
 GENERIC = words(
@@ -123,6 +127,7 @@ CONNECTION = words(
     *("HELLO 3 SETNAME n", "HELLO 3 AUTH default x", "AUTH x", "AUTH default x", "AUTH other x", "AUTH a b c"),
     *("RESET", "CONFIG", "CONFIG GET", "CONFIG FOO", "CONFIG SET foo", "CONFIG SET foo bar", "OBJECTIVE V"),
     *("PUBSUB", "PUBSUB FOO", "PUBSUB NUMPAT x", "COMMAND FOO", "CONFIG GET maxmemory", "CONFIG GET nothing"),
+    *("COMMAND INFO nothing", "BGSAVE FOO", "BGSAVE SCHEDULE FOO", "CONFIG SET maxmemory B"),
 )
 TRANSACTIONS = words("MULTI", "EXEC", "DISCARD", "WATCH K", "WATCH K K", "UNWATCH", "EXEC x", "WATCH")
 SUBSCRIPTIONS = words(

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
+import resource
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -127,12 +130,94 @@ def test_a_disk_that_fills_up_during_a_reload_loses_nothing(start: Callable[...,
         client.set("a", "1")
     (tmp_path / "snapshot.new").mkdir()
     reload(host)
-    held = {"plugin": "redisserver", "reason": f"the snapshot {tmp_path / 'snapshot'} is not written: Is a directory"}
+    reason = f"Is a directory, so the snapshot {tmp_path / 'snapshot'} is not written"
+    held = {"plugin": "redisserver", "reason": reason}
     host.until(lambda status: [held] in [worker["holds"] for worker in status["workers"]], "a worker that is held")
     (tmp_path / "snapshot.new").rmdir()
     with client_of(host) as client:
         assert client.get("a") == b"1"
     host.until(lambda status: len(status["workers"]) == 1, "the end of the old worker")
+
+
+def fill_the_disk(host: LiveHost, *, room: int) -> int:
+    """Let the worker write no more than `room` bytes to a file, as on a full disk; returns its process id."""
+    (worker,) = host.workers()
+    pid: int = worker["pid"]
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (room, resource.RLIM_INFINITY))
+    return pid
+
+
+def stopping(host: LiveHost, *arguments: str) -> subprocess.Popen[str]:
+    """Start `reactorhost stop`."""
+    command = [sys.executable, "-m", "reactorhost", "stop", "--run-dir", str(host.run_dir), *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+FULL = "File too large, so the snapshot {} is not written"
+
+
+def test_a_stop_on_a_full_disk_says_what_it_waits_for_until_there_is_room(
+    start: Callable[..., LiveHost], tmp_path: Path
+) -> None:
+    host = start("--workers", "1", "--stop-timeout", "600")
+    with client_of(host) as client:
+        client.set("a", b"1" * 200_000)
+    pid = fill_the_disk(host, room=100_000)
+    with stopping(host) as stop:
+        assert stop.stderr is not None
+        line = next(line for line in stop.stderr if "held by" in line)
+        held = FULL.format(tmp_path / "snapshot")
+        assert re.fullmatch(rf"stopping: at most \d+ s left, held by redisserver: {re.escape(held)}\n", line)
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        stop.communicate(timeout=DEADLINE_SECONDS)
+    assert (stop.returncode, host.wait()) == (0, 0)
+    with client_of(start("--workers", "1")) as client:
+        assert client.strlen("a") == 200_000
+
+
+@pytest.mark.parametrize("now", [False, True], ids=["at the deadline", "now"])
+def test_a_stop_that_loses_keys_says_how_many_and_fails(
+    start: Callable[..., LiveHost], tmp_path: Path, now: bool
+) -> None:
+    host = start("--workers", "1", "--stop-timeout", "2")
+    with client_of(host) as client:
+        client.set("saved", "1")
+        client.save()
+        client.mset({"saved": "2", "a": b"1" * 200_000})
+    fill_the_disk(host, room=100_000)
+    ended = host.command("stop", *(["--now"] if now else []))
+    assert (ended.returncode, host.wait()) == (8, 8)
+    reason = "the keys are not saved" if now else FULL.format(tmp_path / "snapshot")
+    failure = f"reactorhost: the host has stopped before redisserver was done: {reason}\n"
+    assert failure in ended.stderr
+    assert failure in host.log()
+    (loss,) = re.findall(r" error (lost .*) worker=", host.log())
+    assert re.fullmatch(
+        r"lost 2 changes since 20\d\d-\d\d-\d\d \d\d:\d\d:\d\d UTC, in a state of 2 keys: the snapshot \S+ is not"
+        r" written: File too large; make room on the disk before the next start",
+        loss,
+    )
+    with client_of(start("--workers", "1")) as client:
+        assert (client.get("saved"), client.dbsize()) == (b"1", 1)
+
+
+def test_a_stop_without_waiting_saves_all_the_same(start: Callable[..., LiveHost]) -> None:
+    host = start("--workers", "1")
+    with client_of(host) as client:
+        client.set("a", "1")
+        assert host.command("stop", "--now").returncode == 0
+    assert host.wait() == 0
+    with client_of(start("--workers", "1")) as client:
+        assert client.get("a") == b"1"
+
+
+def test_all_keys_are_lost_if_there_is_no_snapshot(start: Callable[..., LiveHost], tmp_path: Path) -> None:
+    host = start("--workers", "1", "--stop-timeout", "1")
+    with client_of(host) as client:
+        client.set("a", "1")
+    (tmp_path / "snapshot.new").mkdir()
+    assert host.stop() == 8
+    assert " error lost all of 1 key: the snapshot " in host.log()
 
 
 def test_what_was_saved_survives_a_kill_and_a_stop(start: Callable[..., LiveHost]) -> None:

@@ -83,7 +83,7 @@ def test_the_state_is_kept_while_it_cannot_be_saved(
     with pytest.raises(AssertionError):
         pair.until(State.FREE, State.OWNED)
     assert pair.states == [State.LEAVING, State.WAITING]
-    assert pair.old.holds == [f"the snapshot {tmp_path / 'snapshot'} is not written: Is a directory"]
+    assert pair.old.holds == [f"Is a directory, so the snapshot {tmp_path / 'snapshot'} is not written"]
     # It is tried once a second, and ten seconds have passed.
     assert caplog.text.count("is not written") == 1
     blocked.rmdir()
@@ -167,7 +167,7 @@ def test_a_worker_without_clients_is_held_until_its_state_is_saved(start: Start,
     pair.old.advance(0.1)
     wait_for_snapshot(pair.plugins[0])
     pair.old.advance(0.1)
-    assert pair.old.holds == [f"the snapshot {tmp_path / 'snapshot'} is not written: Is a directory"]
+    assert pair.old.holds == [f"Is a directory, so the snapshot {tmp_path / 'snapshot'} is not written"]
     (tmp_path / "snapshot.new").rmdir()
     pair.until(State.FREE, State.OWNED)
     assert pair.old.holds == []

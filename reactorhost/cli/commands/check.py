@@ -17,6 +17,8 @@ from reactorhost.cli.parameters.options import StartCommand, examine_settings, s
 def check(as_json: bool, **flags: Any) -> None:
     """Check settings, plugins, files and addresses as `start` does, without creating a file or binding an address.
 
+    Whether another process uses an address is not checked: it may be the host that a restart replaces.
+
     It prints what it has checked, then ok; or all problems that it finds. With -q it prints warnings and problems only.
 
     Exit status: 0 no error, 1 a setting is invalid, 2 usage error, 3 the limit of open files is too low, 4 a plugin

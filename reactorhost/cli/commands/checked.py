@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from reactorhost.address import Address
-from reactorhost.config.settings import Layer, Settings
+from reactorhost.config.settings import Layer, Origin, Settings
 from reactorhost.errors import counted
 from reactorhost.plugins import discovery
 from reactorhost.system.account import resolve_account
@@ -56,11 +57,18 @@ def lines(rows: Sequence[CheckRow]) -> list[str]:
 
 def _sources(settings: Settings) -> str:
     """Return from how many places of each kind the values come; all others are defaults."""
-    places = {(origin.layer, origin.where) for origin in settings.origins.values()}
-    nouns = {Layer.FLAG: "flag", Layer.ENVIRONMENT: "variable", Layer.FILE: "line"}
-    counts = {noun: sum(found is layer for found, _ in places) for layer, noun in nouns.items()}
+    # Without what names the file, which is shown beside it and sets nothing by itself.
+    origins = {origin for key, origin in settings.origins.items() if key != "config_file"}
+    found = Counter(_noun(origin) for origin in origins)
+    counts = {noun: found[noun] for noun in ("argument", "flag", "variable", "line")}
     listed = ", ".join(counted(count, noun) for noun, count in counts.items() if count)
     return f"set by {listed}" if listed else "only defaults"
+
+
+def _noun(origin: Origin) -> str | None:
+    if origin.layer is Layer.FLAG and origin.where.startswith("argument "):
+        return "argument"
+    return {Layer.FLAG: "flag", Layer.ENVIRONMENT: "variable", Layer.FILE: "line"}.get(origin.layer)
 
 
 def _services(names: list[str]) -> str:
@@ -71,8 +79,8 @@ def _address(address: Address) -> str:
     if address.scheme == "fd":
         return "passed by systemd at the start"
     if address.scheme == "unix":
-        return "in a namespace of its own, not bound" if address.is_abstract else "can be made, not bound"
-    return "of this machine, not bound"
+        return "in a namespace of its own, may be in use" if address.is_abstract else "can be made, may be in use"
+    return "of this machine, may be in use"
 
 
 def _certificates(settings: Settings) -> Iterator[CheckRow]:

@@ -13,7 +13,7 @@ import click
 from reactorhost.cli import client
 from reactorhost.cli.documents.json_output import json_option, print_document
 from reactorhost.cli.manual.help_pages import HostCommand
-from reactorhost.cli.output import confirm
+from reactorhost.cli.output import confirm, fail, is_quiet
 from reactorhost.cli.parameters.options import host_options, location_from
 from reactorhost.errors import ReactorhostError, UsageError
 
@@ -30,18 +30,17 @@ def health(only_live: bool, ready: bool, as_json: bool, **flags: Any) -> None:
     """
     if only_live and ready:
         raise UsageError("--live and --ready exclude each other", hint="--ready is the default")
-    alive, reasons = False, []
+    alive, reasons, failure = False, [], None
     try:
         result = client.request(location_from(flags), "health")
         alive, reasons = True, result["not_ready"]
     except ReactorhostError as error:
-        reasons = [error.what]
+        reasons, failure = [error.what], error
     if as_json:
         print_document(live=alive, ready=alive and not reasons, not_ready=reasons)
     elif alive and (only_live or not reasons):
         confirm("alive" if only_live else "ready")
-    else:
-        for reason in reasons:
-            confirm(reason, err=True)
+    elif not is_quiet():
+        fail(failure.lines() if failure else reasons)
     if not alive or (reasons and not only_live):
         raise click.exceptions.Exit(1)

@@ -23,7 +23,7 @@ from reactorhost.cli.commands.launch import Launch, resolved
 from reactorhost.cli.commands.stop import stop_and_wait
 from reactorhost.cli.documents.json_output import json_option
 from reactorhost.cli.manual.help_pages import HostCommand
-from reactorhost.cli.output import confirm, echo, has_color, is_quiet
+from reactorhost.cli.output import confirm, echo, has_color, is_quiet, warn
 from reactorhost.cli.parameters.options import host_options, location_from
 from reactorhost.config.settings import Settings
 from reactorhost.errors import ReactorhostError, StoppedEarlyError
@@ -74,8 +74,11 @@ def restart(as_json: bool, **flags: Any) -> None:
         echo(kept, err=True)
         raise
     with client.continuing(host, "to stop, and will not be started again", _by_hand(launch)):
-        stop_and_wait(location, at_once=False, shown=not as_json)
-    confirm(f"{host.host} has stopped, starting it again", err=as_json)
+        _, failure = stop_and_wait(location, at_once=False, shown=not as_json)
+    if failure is not None:
+        warn([failure.what])
+    if not as_json:
+        confirm(f"{host.host} has stopped, starting it again")
     # `exec` drops what Python has buffered.
     sys.stdout.flush()
     words = [*_PROGRAM, *launch.before, "start", *json, *quiet, *launch.after]

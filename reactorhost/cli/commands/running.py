@@ -9,6 +9,7 @@ import click
 
 from reactorhost.cli import client
 from reactorhost.cli.documents.json_output import json_option, print_document
+from reactorhost.cli.failures import InvalidArgumentError
 from reactorhost.cli.manual.help_pages import HostCommand
 from reactorhost.cli.output import confirm, is_quiet, warn
 from reactorhost.cli.parameters.options import host_options, location_from
@@ -53,8 +54,7 @@ class WorkerCount(_ParamType):
         try:
             kind.read(given := kind.from_text(value))
         except InvalidValueError as error:
-            hint = f"; {error.hint}" if error.hint else ""
-            self.fail(f"it {error}{hint}", param, ctx)
+            raise InvalidArgumentError(f"it {error}", error.hint, ctx, param) from None
         return given
 
 

@@ -59,8 +59,8 @@ class StartView:
         if self._stop is None:
             self._stop = ProgressView("stopping", shown=self._shows_stop, beside_output=True)
         self._most = max(self._most, report.connections)
-        text = "; ".join(filter(None, (report.text, "Ctrl-C: at once", report.client)))
-        self._stop.show(text, self._most - report.connections, self._most)
+        text = "; ".join(filter(None, (report.text, "Ctrl-C: at once", report.waits_for)))
+        self._stop.show(text, self._most - report.connections, self._most, soon=report.held)
 
 
 def _view_of_start(settings: Settings, *, shown: bool) -> ProgressView:

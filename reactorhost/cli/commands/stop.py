@@ -7,7 +7,7 @@ import os
 import signal
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import click
 
@@ -17,7 +17,7 @@ from reactorhost.cli.manual.help_pages import HostCommand
 from reactorhost.cli.output import confirm, echo, is_quiet
 from reactorhost.cli.parameters.options import host_options, location_from
 from reactorhost.config.resolve import Location
-from reactorhost.errors import NotPermittedError, ReactorhostError
+from reactorhost.errors import NotPermittedError, ReactorhostError, error_from_fields
 from reactorhost.ipc.control_client import ControlClient
 from reactorhost.master.run_lock import holder_pid
 
@@ -37,21 +37,31 @@ def stop(now: bool, as_json: bool, **flags: Any) -> None:
     """Stop a host and wait until its process has ended.
 
     The host announces the stop for drain_delay, if that is set. Then it accepts no more connections, and closes those
-    that have not ended by themselves: all within stop_timeout.
+    that have not ended by themselves: all within stop_timeout. If a plugin could not save its state by then, the exit
+    status is 8.
     """
     location = location_from(flags)
     selected = client.selected(location)
     again = f"wait for it with `reactorhost stop{selected.flags}`; with --now it ends at once"
     with client.continuing(selected, "to stop", again):
-        name = stop_and_wait(location, at_once=now, shown=not as_json)
+        name, failure = stop_and_wait(location, at_once=now, shown=not as_json)
+    if failure is not None:
+        raise failure
     if as_json:
         print_document(name=name or (location.name if location.by_name else None), run_dir=str(location.run_dir))
         return
     confirm(f"{client.selected(location, name).host} has stopped")
 
 
-def stop_and_wait(location: Location, *, at_once: bool, shown: bool = True) -> str | None:
-    """Stop a host, and return when its process has ended: its name, or None if it did not answer.
+class Stopped(NamedTuple):
+    """A host whose process has ended: its name, and why its stop was not complete; None if it did not report that."""
+
+    name: str | None = None
+    failure: ReactorhostError | None = None
+
+
+def stop_and_wait(location: Location, *, at_once: bool, shown: bool = True) -> Stopped:
+    """Stop a host, and return when its process has ended.
 
     Its progress is printed if `shown`.
 
@@ -70,11 +80,12 @@ def stop_and_wait(location: Location, *, at_once: bool, shown: bool = True) -> s
             except ReactorhostError:
                 # The host holds its lock but does not accept requests: it is starting, ending or hanging.
                 master.signal_and_wait(view, at_once=at_once)
-                return None
+                return Stopped()
             with host:
                 # If the host ends at this moment, the wait shows it.
                 with contextlib.suppress(ConnectionError):
-                    # The reply to `stop` is the end of the connection, and that to `ping` has the name.
+                    # The reply to `stop` is the end of the connection, after an error if the stop was not complete,
+                    # and that to `ping` has the name.
                     host.send("ping")
                     host.send("stop", now=at_once)
                 view.show(client.WAITING, step_seconds=0.0)
@@ -84,7 +95,7 @@ def stop_and_wait(location: Location, *, at_once: bool, shown: bool = True) -> s
                     view.erase()
                     echo(f"the master (pid {master.pid}) does not answer, sending it a signal", err=True)
                     master.signal_and_wait(view, at_once=at_once)
-                    return None
+                    return Stopped()
     finally:
         master.close()
 
@@ -157,20 +168,20 @@ class _Master:
             raise ReactorhostError(what, hint=f"see its log, then kill -9 {self.pid}")
 
 
-def _wait_with_progress(host: ControlClient, master: _Master, view: ProgressView) -> str | None:
-    """Show progress until the process has ended; return the name of the host.
+def _wait_with_progress(host: ControlClient, master: _Master, view: ProgressView) -> Stopped:
+    """Show progress until the process has ended.
 
     Raises:
         TimeoutError: the host is silent for too long.
     """
     waited_for: list[Any] = [host.socket] if master.pidfd is None else [master.pidfd, host.socket]
-    most, name = 0, None
+    most, stopped = 0, Stopped()
     while True:
         ready = view.wait(waited_for, _SILENCE_SECONDS)
         # A pidfd is readable once the process has ended, before it is reaped (pidfd_open(2)). What the process sent
         # before may still have to be read.
         if master.pidfd in ready and host.socket not in ready:
-            return name
+            return stopped
         if not ready:
             raise TimeoutError
         try:
@@ -179,10 +190,13 @@ def _wait_with_progress(host: ControlClient, master: _Master, view: ProgressView
             # The host closes its socket before its process ends.
             if not master.wait_for_end(view, _SILENCE_SECONDS):
                 raise TimeoutError from None
-            return name
+            return stopped
         for message in messages:
-            name = message.get("name", name)
-            if message.get("progress"):
+            if message.get("status"):
+                stopped = stopped._replace(failure=error_from_fields(message))
+            elif "status" in message:
+                stopped = stopped._replace(name=message.get("name"))
+            elif message.get("progress"):
                 left = message["connections"]
                 most = max(most, left)
-                view.show(message["progress"], most - left, most)
+                view.show(message["progress"], most - left, most, soon=message.get("held", False))

@@ -139,8 +139,9 @@ def _newest_document(flags: Mapping[str, Any]) -> StatusDocument:
 
 def _print_lines(flags: Mapping[str, Any], source: StatusSource, record: Record) -> None:
     from reactorhost.dashboard.output.batch import BatchLines, follow
+    from reactorhost.dashboard.terminal.screen import output_width
 
-    line = json.dumps if flags["as_json"] else BatchLines(_column_names(flags)).lines
+    line = json.dumps if flags["as_json"] else BatchLines(_column_names(flags), output_width()).lines
 
     def show(document: StatusDocument) -> None:
         record(document)

@@ -35,7 +35,7 @@ def footer(snapshot: Snapshot | None, view: View, width: int) -> Line:
             return cut(line("↑↓ choose  enter: switch to it  any other key: back"), width)
         case Overlay.NONE:
             text = notice(snapshot, view)
-            return cut(text, width) if text else _keys(view, width)
+            return cut(text, width) if text else _keys(snapshot, view, width)
 
 
 def notice(snapshot: Snapshot | None, view: View) -> Line:
@@ -49,7 +49,7 @@ def notice(snapshot: Snapshot | None, view: View) -> Line:
     return ()
 
 
-def _hints(view: View) -> Sequence[_Hint]:
+def _hints(snapshot: Snapshot | None, view: View) -> Sequence[_Hint]:
     parts = PAGES[view.page]
     moves = [("↑↓", "scroll" if parts.length is not None else "select")]
     if view.trail:
@@ -58,16 +58,17 @@ def _hints(view: View) -> Sequence[_Hint]:
         moves.append(("enter", "go in"))
     # What changes the host is shown where its workers are; it works on every page.
     bindings = (*parts.bindings, *EVERYWHERE) if view.page is Page.WORKERS else parts.bindings
-    own = [(each.key, each.word) for each in bindings if each.word and not (each.changes and view.read_only)]
+    offered = (each for each in bindings if each.word and (snapshot is None or each.applies(view, snapshot)))
+    own = [(each.key, each.word) for each in offered if not (each.changes and view.read_only)]
     orders = [("<>", "sort")] if parts.is_sorted else []
     filters = [("/", "filter")] if parts.is_filtered else []
     return [*_FIRST, *moves, *own, *orders, *filters, *_LAST]
 
 
-def hint_at(view: View, width: int, column: int) -> str:
+def hint_at(snapshot: Snapshot, view: View, width: int, column: int) -> str:
     """Return the key whose hint is at a column; empty if there is none."""
     end = 0
-    for key, text in _hints(view):
+    for key, text in _hints(snapshot, view):
         start = end + (_GAP if end else 0)
         end = start + width_of(line(f"{key} {text}"))
         if start <= column < end <= width:
@@ -75,9 +76,9 @@ def hint_at(view: View, width: int, column: int) -> str:
     return ""
 
 
-def _keys(view: View, width: int) -> Line:
+def _keys(snapshot: Snapshot | None, view: View, width: int) -> Line:
     pieces: list[Piece] = []
-    for key, text in _hints(view):
+    for key, text in _hints(snapshot, view):
         more = line(" " * _GAP if pieces else "", (key, "bold"), f" {text}")
         if width_of(pieces) + width_of(more) > width:
             break

@@ -31,7 +31,7 @@ def header(snapshot: Snapshot, view: View, width: int, height: int) -> list[Line
     document = snapshot.document
     now = _clock(snapshot, view, width)
     room = width - width_of(now) - 2 if now else width
-    title = spread(_title(document, room), now, width)
+    title = spread(_title(document, room, is_lost=snapshot.link.lost_seconds is not None), now, width)
     if height < 3:
         return [title][:height]
     upper = [_value("peak", rate(snapshot.peak), 5), _connections(document), _queue(document)]
@@ -42,13 +42,14 @@ def header(snapshot: Snapshot, view: View, width: int, height: int) -> list[Line
 # The title.
 
 
-def _title(document: StatusDocument, width: int) -> Line:
+def _title(document: StatusDocument, width: int, *, is_lost: bool) -> Line:
     """Return the parts that fit, in order; the part of the highest rank is dropped first."""
     name = "reactorhost" if document["name"] == "default" else f"reactorhost {document['name']}"
     parts: list[tuple[int, Line]] = [
         (0, line((name, "bold"))),
         (_VERSION_RANK, line((document["version"], "dim"))),
-        (_READY_RANK, silence_words.ready(document)),
+        # Of a host that is gone, no worker is ready.
+        *([] if is_lost else [(_READY_RANK, silence_words.ready(document))]),
         (3, line(f"gen {document['generation']}")),
         (4, line(f"up {uptime(document['uptime_seconds'])}")),
         *_services(document["services"]),
@@ -67,7 +68,7 @@ def _title(document: StatusDocument, width: int) -> Line:
     while width_of(_joined(parts)) > width:
         # By importance and not from the end: on a narrow screen the name and the number of ready workers remain.
         rank, least = max(parts, key=lambda part: part[0])
-        if rank == _READY_RANK:
+        if rank <= _READY_RANK:
             parts[0] = (0, line((document["name"], "bold")))
             break
         parts.remove((rank, least))

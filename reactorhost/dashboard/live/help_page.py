@@ -66,7 +66,7 @@ def _lines(snapshot: Snapshot, view: View, width: int) -> list[Line]:
 
 def _key_sections(snapshot: Snapshot, view: View) -> Sequence[_Section]:
     parts = PAGES[view.page]
-    columns = [(each.key, f"sort by {each.heading}") for each in parts.columns(snapshot, view) if each.key]
+    columns = [(each.key, f"sort by {each.heading}") for each in parts.all_columns(snapshot, view) if each.key]
     return [
         (f"KEYS OF THIS PAGE: {_title(view)}", [*_keys(parts.bindings, view), *columns]),
         ("KEYS", [*_GENERAL, *_keys(EVERYWHERE, view)]),

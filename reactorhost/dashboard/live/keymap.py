@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from reactorhost.dashboard.live import moving, prompts
@@ -45,14 +45,30 @@ def press(view: View, key: str, snapshot: Snapshot | None) -> Result:
     if binding is None and key in _CHANGES:
         of_alert = moving.show_alert_here(view, snapshot) if is_here and snapshot is not None else None
         return of_alert or _CHANGES[key](view), None
-    if snapshot is None:
-        return view, None
+    return (view, None) if snapshot is None else _press_on_page(view, key, snapshot, binding)
+
+
+def _press_on_page(view: View, key: str, snapshot: Snapshot, binding: Binding | None) -> Result:
+    if any(each.key == key and each.changes for each in _bindings(view)) and (reason := _unchangeable(view, snapshot)):
+        return replace(view, notice=reason), None
     return (moving.press(view, key, snapshot), None) if binding is None else binding.act(view, snapshot)
 
 
+def _unchangeable(view: View, snapshot: Snapshot) -> str:
+    """Return why the host cannot be changed; empty if it can."""
+    if snapshot.link.source:
+        return "a recording cannot be changed"
+    if view.read_only:
+        return "--read-only disables this key"
+    return "" if snapshot.link.lost_seconds is None else "the host does not run"
+
+
 def _binding(view: View, key: str) -> Binding | None:
-    bindings = (*PAGES[view.page].bindings, *EVERYWHERE)
-    return next((each for each in bindings if each.key == key and not (each.changes and view.read_only)), None)
+    return next((each for each in _bindings(view) if each.key == key and not (each.changes and view.read_only)), None)
+
+
+def _bindings(view: View) -> Sequence[Binding]:
+    return (*PAGES[view.page].bindings, *EVERYWHERE)
 
 
 def _show(page: Page) -> Callable[[View], View]:

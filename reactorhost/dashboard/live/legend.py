@@ -58,7 +58,7 @@ _WORKERS: Sequence[_Row] = (
 
 _SERVICES: Sequence[_Row] = (
     ("SERVICE", "name of the service"),
-    ("WORKERS", "workers that should serve it; 1/4 where not all workers may"),
+    ("WORKERS", "workers that serve it; 1/4 where not all workers may, !3/4 where fewer serve than should"),
     ("CLIENTS", "open connections"),
     ("ACC/s", "connections accepted per second"),
     ("MSG/s", "calls of receive per second"),

@@ -166,6 +166,8 @@ class LiveView:
 
     def _press(self, names: list[keys.KeyName]) -> None:
         for name in names:
+            # The result covers the keys, and the user goes on.
+            self._source.dismiss(time.monotonic())
             before = self._view
             if isinstance(name, keys.Click):
                 self._view, request = click(before, name, self._snapshot)

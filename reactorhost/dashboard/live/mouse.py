@@ -39,7 +39,7 @@ def click(view: View, at: Click, snapshot: Snapshot | None) -> Result:
         page = tab_at(view, size.columns, at.column)
         return (view if page is None else view.show(page)), None
     if at.row == size.rows - 1 and parts.footer:
-        key = "" if notice(snapshot, view) else hint_at(view, size.columns, at.column)
+        key = "" if notice(snapshot, view) else hint_at(snapshot, view, size.columns, at.column)
         return keymap.press(view, key, snapshot)
     lines, view = uncut(snapshot, view, size), replace(view, notice="")
     return _click_on_page(view, at, snapshot, lines[at.row]) if at.row < len(lines) else (view, None)

@@ -23,8 +23,13 @@ def press(view: View, key: str, snapshot: Snapshot) -> View:
         return _MOVES[key](view, snapshot)
     if steps := steps_of(key, screen_rows(snapshot, view, view.size).body):
         return _move(view, snapshot, steps)
-    column = next((each for each in PAGES[view.page].columns(snapshot, view) if each.key == key), None)
-    return view if column is None else sort_by(view, column)
+    parts = PAGES[view.page]
+    column = next((each for each in parts.all_columns(snapshot, view) if each.key == key), None)
+    if column is None:
+        return view
+    shown = sort_by(view, column)
+    has_room = column.name in [each.name for each in parts.columns(snapshot, view)]
+    return shown if has_room else replace(shown, notice=f"{shown.notice}; the column has no room")
 
 
 def sort_by(view: View, column: SortColumn) -> View:
@@ -116,7 +121,7 @@ def _sort_beside(step: int) -> Callable[[View, Snapshot], View]:
 
 
 def _invert(view: View, snapshot: Snapshot) -> View:
-    columns = PAGES[view.page].columns(snapshot, view)
+    columns = PAGES[view.page].all_columns(snapshot, view)
     if not columns:
         return view
     return _sorted(view, columns[_sort_index(view, columns)], inverted=not view.table.inverted)

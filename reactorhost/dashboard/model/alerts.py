@@ -10,7 +10,8 @@ from reactorhost.dashboard.model.view import Key, Page, ProcessKey
 from reactorhost.dashboard.text import silence_words
 from reactorhost.dashboard.text.alarm_limits import FILLING, FULL, fullest_fill
 from reactorhost.dashboard.text.event_sentences import sentence
-from reactorhost.dashboard.text.quantities import counted, duration, number, numbers, rate, whole_seconds
+from reactorhost.dashboard.text.quantities import counted, duration, number, rate, whole_seconds
+from reactorhost.errors import numbers
 from reactorhost.ipc.status import EventStatus, ListenerStatus, StatusDocument, WorkerStatus
 
 _MOST_OF_A_KIND = 3
@@ -169,22 +170,27 @@ def _master(document: StatusDocument) -> Iterator[Alert]:
 
 
 def _incidents(document: StatusDocument) -> Iterator[Alert]:
-    """Yield crashes of the last minutes, and the last failed reload or upgrade unless one has succeeded since."""
+    """Yield crashes of the last minutes, and failures that nothing has repaired since."""
     newest = {each["event"]: each for each in document["crashes"]}
     waiting = {slot["slot"] for slot in document["slots"] if slot["state"] == "backoff"}
     for event in newest.values():
-        if event["slots"] and waiting.issuperset(event["slots"]):
-            # That these slots have no worker, and why, is an alert of its own.
-            continue
         age = document["time"] - event["time"]
         repaired = _FAILED.get(event["event"])
         if repaired is None:
-            recent = age < _RECENT_CRASH_SECONDS
+            # That a slot has no worker, and why, is an alert of its own.
+            over = waiting | (_ready_since(document, age) if event["event"] == "worker_not_booted" else set())
+            recent = age < _RECENT_CRASH_SECONDS and not (event["slots"] and over.issuperset(event["slots"]))
         else:
             later = [each for each in document["events"] if each["event"] == repaired and each["time"] > event["time"]]
             recent = age < _RECENT_RELOAD_SECONDS and not later
         if recent:
             yield Alert(AlertLevel.WARNING, _logged(event, age), Page.LOG)
+
+
+def _ready_since(document: StatusDocument, seconds: float) -> set[int]:
+    """Return the slots with a worker that has become ready in the last `seconds`."""
+    ready = (worker for worker in document["workers"] if worker["state"] == "ready")
+    return {worker["slot"] for worker in ready if worker["state_seconds"] <= seconds}
 
 
 def _recent(document: StatusDocument) -> Iterator[Alert]:

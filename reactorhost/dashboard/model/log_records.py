@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from reactorhost.dashboard.text.quantities import numbers
+from reactorhost.errors import numbers
 from reactorhost.ipc.event_identity import Identity, identity_of
 from reactorhost.ipc.status import EventStatus
 from reactorhost.logs import text_line, timestamp
@@ -32,6 +32,8 @@ _PLUGIN_LOGGER = "reactorhost.plugin."
 @dataclass(slots=True)
 class LogRecord:
     """One event of the log, or a line that is none: `time`, `level` and `event` are empty then.
+
+    A line of another program that begins with a time has no level.
 
     Attributes:
         lines: what is in the file.
@@ -89,7 +91,7 @@ class LogRecord:
         """Return the line as in the log format `json`."""
         if not self.time:
             return json.dumps({"time": None, "level": None, "event": None, "text": self.lines[0]})
-        document = {"time": self.time, "level": self.level, "event": self.event, **self.fields}
+        document = {"time": self.time, "level": self.level or None, "event": self.event, **self.fields}
         if self.details:
             document["details"] = "\n".join(self.details)
         return json.dumps(document)
@@ -168,6 +170,9 @@ def _record(line: str, wanted: LogFilter) -> LogRecord:
         fields = _fields(rest, context.start())
         if fields is not None:
             return LogRecord([line], time, level, rest[: context.start()], fields)
+    if level not in _LEVELS:
+        # Not a line of the host: the access log, for one, has the service there.
+        return LogRecord([line], time, "", f"{level} {rest}")
     return LogRecord([line], time, level, rest)
 
 

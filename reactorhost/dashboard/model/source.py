@@ -21,6 +21,8 @@ from reactorhost.ipc.status import StatusDocument
 
 _RETRY_SECONDS = 0.5
 _NOTICE_SECONDS = 8.0
+# A key that was pressed before the result could be read does not remove it.
+_LEAST_NOTICE_SECONDS = 1.0
 _LONGEST_INTERVAL_WITHOUT_HISTORY = 1.5
 
 
@@ -98,6 +100,13 @@ class HostSource:
             self._sent.close()
         self._sent = SentRequest(self._path, request)
         self._notice_until = now + _NOTICE_SECONDS
+
+    def dismiss(self, now: float) -> None:
+        """Show the result of a request no longer, once it was shown for a moment."""
+        read_from = self._notice_until - _NOTICE_SECONDS + _LEAST_NOTICE_SECONDS
+        if self._sent is not None and self._sent.finished and now >= read_from:
+            self._sent.close()
+            self._sent = None
 
     def unfinished(self) -> tuple[str, Path] | None:
         """Return the verb of a request that the host continues after the source is closed, and its run directory."""
@@ -209,6 +218,9 @@ class RecordingSource:
 
     def send(self, request: HostRequest, now: float) -> None:
         """Do nothing: there is no host."""
+
+    def dismiss(self, now: float) -> None:
+        """Do nothing: there are no requests."""
 
     def unfinished(self) -> tuple[str, Path] | None:
         """Return None: there is no host."""

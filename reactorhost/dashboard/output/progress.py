@@ -110,6 +110,7 @@ class ProgressView:
         self._part: tuple[float, float] | None = None
         self._drawn = ""
         self._printed = ("", float("-inf"))
+        self._soon = False
 
     def __enter__(self) -> Self:
         return self
@@ -118,7 +119,13 @@ class ProgressView:
         self.close()
 
     def show(
-        self, text: str, done: float | None = None, total: float | None = None, step_seconds: float | None = None
+        self,
+        text: str,
+        done: float | None = None,
+        total: float | None = None,
+        step_seconds: float | None = None,
+        *,
+        soon: bool = False,
     ) -> None:
         """Show a text from now on.
 
@@ -127,7 +134,11 @@ class ProgressView:
             done: how much of `total` is done; without them no bar is drawn.
             total: see `done`.
             step_seconds: for how long it has been waited for; None if the text says it, or does not need it.
+            soon: it is something that the operator can change in time: the first of such texts is not put off.
         """
+        if soon and not self._soon:
+            self._printed = ("", float("-inf"))
+        self._soon = soon
         self._text = text
         self._since = None if step_seconds is None else self._clock() - step_seconds
         self._part = None if done is None or not total else (done, total)

@@ -10,43 +10,58 @@ from reactorhost.dashboard.model.worker_trends import WorkerTrends
 from reactorhost.dashboard.output.banner import chain
 from reactorhost.dashboard.tables.listener_table import listener_table
 from reactorhost.dashboard.tables.plugin_table import hook_chain, plugin_metrics
+from reactorhost.dashboard.tables.row_window import hidden
 from reactorhost.dashboard.tables.service_table import service_table
 from reactorhost.dashboard.tables.worker_table import needed_height, worker_table
 from reactorhost.dashboard.text import limit_words, scaling_words, silence_words
 from reactorhost.dashboard.text.bus_words import bus_line
 from reactorhost.dashboard.text.event_lines import event_section
 from reactorhost.dashboard.text.line import EMPTY, Line, in_ascii, line
-from reactorhost.dashboard.text.quantities import amount, duration, number, rate
+from reactorhost.dashboard.text.quantities import amount, counted, duration, number, rate
 from reactorhost.dashboard.text.styles import FAULT, WARN
+from reactorhost.dashboard.text.wrapping import wrapped
 from reactorhost.ipc.status import ServiceStatus, StatusDocument
 
 _EVENTS = 10
-_RECENT_EVENTS = 3
+_RECENT_EVENTS = 6
+_RECENT_CRASHES = 4
 _RECENT_SECONDS = 3600
 
 
 def brief(document: StatusDocument, view: View, width: int) -> list[Line]:
     """Return the head, the worker table, the metrics of plugins, and the last warnings and errors of the last hour."""
-    # A crash is in both lists until other events have displaced it.
-    entries = {event["entry"]: event for event in (*document["crashes"], *document["events"])}.values()
-    warnings = [event for event in entries if event["level"] not in ("debug", "info")]
-    recent = [event for event in warnings if document["time"] - event["time"] < _RECENT_SECONDS]
-    shown = sorted(recent, key=lambda event: event["id"])[-_RECENT_EVENTS:]
-    lines = [*_head(document), EMPTY, *_tree(document, view, width)]
+    lines = [*_head(document, width), EMPTY, *_tree(document, view, width)]
     lines += [*_service_table(document, width), *_metrics(document, width)]
-    lines += event_section(shown, width, document["time"], "WARNINGS AND ERRORS")
+    lines += _warnings(document, width)
     return _finished(lines, view)
 
 
 def full(document: StatusDocument, view: View, width: int) -> list[Line]:
     """Return the head, the worker table, the plugins with their metrics, the listeners and the last events."""
-    lines = [*_head(document), EMPTY, *_tree(document, view, width), *_service_table(document, width)]
+    lines = [*_head(document, width), EMPTY, *_tree(document, view, width), *_service_table(document, width)]
     if document["plugins"]:
         lines += [EMPTY, *hook_chain(document, width), *_metrics(document, width)]
     if document["listeners"]:
         lines += [EMPTY, *listener_table(document["listeners"], width)]
     lines += event_section(document["events"][-_EVENTS:], width, document["time"])
     return _finished(lines, view)
+
+
+def _warnings(document: StatusDocument, width: int) -> list[Line]:
+    # A crash is in both lists until other events have displaced it.
+    entries = {event["entry"]: event for event in (*document["crashes"], *document["events"])}.values()
+    warnings = [event for event in entries if event["level"] not in ("debug", "info")]
+    recent = [event for event in warnings if document["time"] - event["time"] < _RECENT_SECONDS]
+    recent.sort(key=lambda event: event["id"])
+    crashes = {event["entry"] for event in document["crashes"]}
+    # A plugin that logs warnings does not displace them.
+    shown = [event for event in recent if event["entry"] in crashes][-_RECENT_CRASHES:]
+    shown += [event for event in recent if event["entry"] not in crashes][len(shown) - _RECENT_EVENTS :]
+    shown.sort(key=lambda event: event["id"])
+    lines = event_section(shown, width, document["time"], "WARNINGS AND ERRORS")
+    if len(shown) < len(recent):
+        lines.append(hidden(0, len(recent) - len(shown), width, [(" of the last hour", "dim")]))
+    return lines
 
 
 def _tree(document: StatusDocument, view: View, width: int) -> list[Line]:
@@ -58,7 +73,7 @@ def _tree(document: StatusDocument, view: View, width: int) -> list[Line]:
 def _service_table(document: StatusDocument, width: int) -> list[Line]:
     # The figures of the only service are those of the host.
     services = document["services"]
-    return [EMPTY, *service_table(services, document["workers_wanted"], width)] if len(services) > 1 else []
+    return [EMPTY, *service_table(services, document, width)] if len(services) > 1 else []
 
 
 def _metrics(document: StatusDocument, width: int) -> list[Line]:
@@ -70,12 +85,12 @@ def _finished(lines: list[Line], view: View) -> list[Line]:
     return [in_ascii(each) for each in lines] if view.ascii else lines
 
 
-def _head(document: StatusDocument) -> list[Line]:
+def _head(document: StatusDocument, width: int) -> list[Line]:
     problems = [line((problem, FAULT)) for problem in document["problems"]]
     # While it starts or stops, the state in the title is the reason.
     reasons = document["not_ready"] if document["state"] == "running" else ()
     bus, scaling = document["bus"], document["scaling"]
-    return [
+    lines = [
         _title(document),
         *problems,
         *(line((f"not ready: {reason}", WARN)) for reason in reasons),
@@ -84,6 +99,7 @@ def _head(document: StatusDocument) -> list[Line]:
         _traffic(document),
         *([bus_line(bus)] if bus else []),
     ]
+    return [part for each in lines for part in wrapped(each, width, indent=2)]
 
 
 def _title(document: StatusDocument) -> Line:
@@ -128,5 +144,5 @@ def _traffic(document: StatusDocument) -> Line:
     parts += limit_words.counts(document)
     shown = line("  ".join(parts))
     if totals["hook_errors"]:
-        shown += line("  ", (f"{number(totals['hook_errors'])} hook errors", FAULT))
+        shown += line("  ", (counted(totals["hook_errors"], "hook error"), FAULT))
     return shown

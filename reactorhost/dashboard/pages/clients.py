@@ -128,9 +128,11 @@ def _columns(_snapshot: Snapshot, view: View) -> Sequence[SortColumn]:
     return sort_columns(columns_of(view.focus.group))
 
 
-def _enter(_snapshot: Snapshot, view: View, key: Key) -> View:
+def _enter(snapshot: Snapshot, view: View, key: Key) -> View:
     if isinstance(key, ClientKey):
-        return view.enter(Page.CLIENT, f"client {key.id}", client=key)
+        peers = (str(row["peer"]) for row in snapshot.connections.rows if _key(row) == key)
+        # The number alone is that of several clients: each worker counts its own.
+        return view.enter(Page.CLIENT, next(peers, "") or f"client {key.id} of pid {key.pid}", client=key)
     # Peers of a unix socket have no address.
     if isinstance(key, GroupKey) and key.name:
         part = {"service": key.name} if key.group is Grouping.SERVICE else {"address": key.name}

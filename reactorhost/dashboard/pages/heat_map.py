@@ -90,12 +90,16 @@ def heat_map(snapshot: Snapshot, view: View, width: int) -> list[Line]:
 
 def _next_metric(view: View, snapshot: Snapshot) -> Result:
     """Show the next metric."""
-    if len(_rows(snapshot, view)) < LEAST_WORKERS:
+    if not _is_shown(view, snapshot):
         return replace(view, notice=f"the heat map is shown from {LEAST_WORKERS} workers on"), None
     return replace(view, heat=_after(_metric(view)).name), None
 
 
-HEAT = Binding("m", "heat map", "heat map: cpu, lag, p99 or clients of each worker", _next_metric)
+def _is_shown(view: View, snapshot: Snapshot) -> bool:
+    return len(_rows(snapshot, view)) >= LEAST_WORKERS
+
+
+HEAT = Binding("m", "heat map", "heat map: cpu, lag, p99 or clients of each worker", _next_metric, applies=_is_shown)
 
 
 def _rows(snapshot: Snapshot, view: View) -> list[Row]:

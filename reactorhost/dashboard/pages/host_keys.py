@@ -26,6 +26,12 @@ def _reload(view: View, snapshot: Snapshot) -> Result:
     return ask(view, HostRequest("reload", f"replace {which} of pid {document['pid']}, {_open(snapshot)}"))
 
 
+def is_of_a_worker(view: View, snapshot: Snapshot) -> bool:
+    """Return whether a key that is about a worker has an effect, or would have one after a row is selected."""
+    key = selected_process(snapshot, view)
+    return key is None or key.slot is not None
+
+
 def _recycle(view: View, snapshot: Snapshot) -> Result:
     key = selected_process(snapshot, view)
     pid = None if key is None else key.pid
@@ -72,7 +78,9 @@ def _open(snapshot: Snapshot) -> str:
     return f"{counted(snapshot.document['totals']['connections'], 'connection')} open"
 
 
-RECYCLE = Binding("K", "recycle", "recycle: replace the selected worker", _recycle, changes=True)
+RECYCLE = Binding(
+    "K", "recycle", "recycle: replace the selected worker", _recycle, changes=True, applies=is_of_a_worker
+)
 EVERYWHERE: Sequence[Binding] = (
     Binding("R", "reload", "reload: replace all workers, one after the other", _reload, changes=True),
     Binding("+", "worker more", "scale: one worker more", _scale(1), changes=True),

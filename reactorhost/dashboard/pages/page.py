@@ -14,6 +14,10 @@ from reactorhost.dashboard.text.line import Line
 Result = tuple[View, Request | None]
 
 
+def _always(_view: View, _snapshot: Snapshot) -> bool:
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class Binding:
     """A key of one page.
@@ -23,6 +27,7 @@ class Binding:
         help: what the help says of it.
         act: returns the view after the key, and what it requests.
         changes: whether it changes the host; `--read-only` removes such a key.
+        applies: whether the last line of the screen offers it now.
     """
 
     key: str
@@ -30,6 +35,7 @@ class Binding:
     help: str
     act: Callable[[View, Snapshot], Result]
     changes: bool = False
+    applies: Callable[[View, Snapshot], bool] = _always
 
 
 def _no_rows(_snapshot: Snapshot, _view: View) -> Sequence[Key]:
@@ -54,6 +60,7 @@ class PageParts:
         current: returns the key of the row that is selected now: another one than the view's after its row has gone.
         enter: returns the view after Enter on a row.
         columns: returns the columns to sort by.
+        more_columns: returns those that have no room, and a key that sorts by them.
         length: returns how many lines a page of text has at the width of the screen; None for a page of rows.
     """
 
@@ -62,8 +69,13 @@ class PageParts:
     current: Callable[[Snapshot, View], Key | None] = _selected_row
     enter: Callable[[Snapshot, View, Key], View] | None = None
     columns: Callable[[Snapshot, View], Sequence[SortColumn]] = _no_columns
+    more_columns: Callable[[Snapshot, View], Sequence[SortColumn]] = _no_columns
     length: Callable[[Snapshot, View], int] | None = None
     bindings: Sequence[Binding] = ()
+
+    def all_columns(self, snapshot: Snapshot, view: View) -> Sequence[SortColumn]:
+        """Return the columns to sort by, and those without room."""
+        return [*self.columns(snapshot, view), *self.more_columns(snapshot, view)]
 
     @property
     def is_sorted(self) -> bool:

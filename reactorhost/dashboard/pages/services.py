@@ -8,15 +8,18 @@ from dataclasses import replace
 from reactorhost.dashboard.model.snapshot import Snapshot
 from reactorhost.dashboard.model.view import Key, Page, View
 from reactorhost.dashboard.pages.page import Binding, PageParts, Result, sort_columns
-from reactorhost.dashboard.tables.row_window import hidden, row_lines, window
-from reactorhost.dashboard.tables.service_table import FIELDS, service_details, service_table, sorted_services
+from reactorhost.dashboard.tables.row_window import hidden, row_lines, rows_in_sight
+from reactorhost.dashboard.tables.service_table import FIELDS, is_short, service_details, service_table, sorted_services
 from reactorhost.dashboard.text.grid import SortColumn
 from reactorhost.dashboard.text.line import EMPTY, Line
 from reactorhost.ipc.status import ServiceStatus
 
 
 def services_page(snapshot: Snapshot, view: View, width: int, height: int) -> list[Line]:
-    """Return a line for every service that fits, and below them the details of the selected one."""
+    """Return a line for every service that fits, and below them the details of the selected one.
+
+    Of services that do not fit, those are shown that fewer workers serve than should.
+    """
     services = _services(snapshot, view)
     keys = [service["name"] for service in services]
     details = _details(services, view, width)
@@ -24,14 +27,17 @@ def services_page(snapshot: Snapshot, view: View, width: int, height: int) -> li
     room = height - len(details)
     if room < min(len(services), 3) + 1:
         details, room = [], height
-    start, stop = window(keys, view.table.selected, max(room - 1, 0))
-    wanted, table = snapshot.body["workers_wanted"], view.table
-    headings, *drawn = service_table(services[start:stop], wanted, width, sort=table.sort, inverted=table.inverted)
+    document, table = snapshot.body, view.table
+    ill = [number for number, each in enumerate(services) if is_short(each, document)]
+    numbers = rows_in_sight(keys, table.selected, max(room - 1, 0), ill, [1] * len(keys))
+    shown = [services[number] for number in numbers]
+    headings, *drawn = service_table(shown, document, width, sort=table.sort, inverted=table.inverted)
     lines = [headings]
-    for key, each in zip(keys[start:stop], drawn, strict=True):
-        lines += row_lines([each], key, width, is_selected=key == table.selected)
-    if stop - start < len(services):
-        lines.append(hidden(start, len(services) - stop, width))
+    for service, each in zip(shown, drawn, strict=True):
+        lines += row_lines([each], service["name"], width, is_selected=service["name"] == table.selected)
+    if len(shown) < len(services):
+        above = numbers.start if isinstance(numbers, range) else 0
+        lines.append(hidden(above, len(services) - len(shown) - above, width))
     return [*lines, *details][: max(height, 0)]
 
 

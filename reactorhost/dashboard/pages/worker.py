@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from reactorhost.dashboard.model.snapshot import Snapshot
 from reactorhost.dashboard.model.view import Page, ProcessKey, TableState, View
-from reactorhost.dashboard.pages.host_keys import RECYCLE
+from reactorhost.dashboard.pages.host_keys import RECYCLE, is_of_a_worker
 from reactorhost.dashboard.pages.page import Binding, Result, text_page
 from reactorhost.dashboard.tables.process_facts import master_sections, slot_facts, worker_sections
 from reactorhost.dashboard.tables.process_selection import selectable, selected_process
@@ -79,7 +79,7 @@ def _beside(step: int) -> Callable[[View, Snapshot], Result]:
 PARTS = text_page(
     worker_page,
     bindings=(
-        Binding("enter", "clients", "show the clients of the worker", _clients),
+        Binding("enter", "clients", "show the clients of the worker", _clients, applies=is_of_a_worker),
         Binding("c", "", "", _clients),
         Binding("left", "", "previous process", _beside(-1)),
         Binding("right", "", "next process", _beside(1)),

@@ -1,4 +1,4 @@
-"""The page of the workers: the worker table, and below it the hook chain and the last events."""
+"""The page of the workers: the worker table, and below it the hook chain or the service, and the last events."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from dataclasses import replace
 from reactorhost.dashboard.model.snapshot import Snapshot
 from reactorhost.dashboard.model.view import Key, Page, ProcessKey, View
 from reactorhost.dashboard.pages.heat_map import HEAT, heat_map
-from reactorhost.dashboard.pages.host_keys import RECYCLE
+from reactorhost.dashboard.pages.host_keys import RECYCLE, is_of_a_worker
 from reactorhost.dashboard.pages.page import Binding, PageParts, Result
+from reactorhost.dashboard.tables.columns import ALL
 from reactorhost.dashboard.tables.plugin_table import hook_chain
 from reactorhost.dashboard.tables.process_selection import selectable, selected_row
+from reactorhost.dashboard.tables.rows import focused_service
+from reactorhost.dashboard.tables.service_table import service_details
 from reactorhost.dashboard.tables.worker_layout import shown_columns
 from reactorhost.dashboard.tables.worker_table import ill_height, needed_height, worker_table
 from reactorhost.dashboard.text.event_lines import event_section
@@ -25,7 +28,7 @@ _CHAIN_FROM_WIDTH = 100
 
 
 def workers_page(snapshot: Snapshot, view: View, width: int, height: int) -> list[Line]:
-    """Return the worker table and, as far as they fit below it, the hook chain and events."""
+    """Return the worker table and, as far as they fit below it, the hook chain or the service, and events."""
     if height < _ROOMY:
         return worker_table(snapshot, view, width, height)
     cells = heat_map(snapshot, view, width)
@@ -36,8 +39,7 @@ def workers_page(snapshot: Snapshot, view: View, width: int, height: int) -> lis
     needed = needed_height(snapshot, view, width)
     events = min(_LEAST_EVENTS, len(snapshot.body["events"]))
     events_rows = events + 2 if events else 0
-    has_chain = width >= _CHAIN_FROM_WIDTH and snapshot.body["plugins"]
-    chain = [EMPTY, *hook_chain(snapshot.body, width)] if has_chain else []
+    chain = _chain(snapshot, view, width)
     if needed + events_rows + len(chain) > height:
         # Events matter more: they name what goes wrong.
         chain = []
@@ -49,8 +51,21 @@ def workers_page(snapshot: Snapshot, view: View, width: int, height: int) -> lis
     return [*cells, *table, *chain, *event_section(shown, width, snapshot.body["time"])]
 
 
+def _chain(snapshot: Snapshot, view: View, width: int) -> list[Line]:
+    service = focused_service(snapshot.body, view)
+    if service is not None:
+        return [EMPTY, *service_details(service, width)]
+    has_room = width >= _CHAIN_FROM_WIDTH and snapshot.body["plugins"]
+    return [EMPTY, *hook_chain(snapshot.body, width)] if has_room else []
+
+
 def _columns(snapshot: Snapshot, view: View) -> Sequence[SortColumn]:
     return shown_columns(snapshot.body, view, view.size.columns)
+
+
+def _more_columns(snapshot: Snapshot, view: View) -> Sequence[SortColumn]:
+    shown = {column.name for column in _columns(snapshot, view)}
+    return [column for column in ALL if column.key and column.name not in shown]
 
 
 def _enter(_snapshot: Snapshot, view: View, key: Key) -> View:
@@ -69,7 +84,7 @@ def _toggle_tree(view: View, _snapshot: Snapshot) -> Result:
 
 
 _BINDINGS: Sequence[Binding] = (
-    Binding("c", "clients", "show the clients of the selected worker", _clients),
+    Binding("c", "clients", "show the clients of the selected worker", _clients, applies=is_of_a_worker),
     Binding("t", "", "tree or flat list", _toggle_tree),
     HEAT,
 )
@@ -80,5 +95,6 @@ PARTS = PageParts(
     current=selected_row,
     enter=_enter,
     columns=_columns,
+    more_columns=_more_columns,
     bindings=(*_BINDINGS, RECYCLE),
 )

@@ -123,6 +123,8 @@ def _silence(worker: WorkerStatus) -> list[Fact]:
     facts: list[Fact] = []
     if silent is not None:
         facts.append(("silent", (f"its loop has not turned for {duration(silent)}", ALARM)))
+    if words := silence_words.process(worker):
+        facts.append(("process", (words, ALARM)))
     if stall is not None:
         where = place(stall["plugin"], stall["hook"], stall["where"], stall["peer"])
         facts.append(("blocked by", (f"{where} for {duration(stall['seconds'])}", ALARM)))

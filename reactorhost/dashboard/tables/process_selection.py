@@ -39,5 +39,8 @@ def _successor(snapshot: Snapshot, key: ProcessKey) -> ProcessKey | None:
 
 def selectable(snapshot: Snapshot, view: View) -> Sequence[ProcessKey]:
     """Return the keys of the rows that can be selected, in the order of the screen."""
-    master_key = ProcessKey(None, snapshot.body["master"]["pid"])
-    return [master_key, *(row.key for row in worker_rows(snapshot.body, view))]
+    workers = [row.key for row in worker_rows(snapshot.body, view)]
+    if view.focus.service is not None:
+        # The master serves no clients of a service.
+        return workers
+    return [ProcessKey(None, snapshot.body["master"]["pid"]), *workers]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Collection, Hashable, Iterable, Sequence
 from typing import Self
 
 from reactorhost.dashboard.text.line import Line, Piece, cut, line, padded, with_style
@@ -60,6 +60,40 @@ def window(
         above = beside == stop
         used += heights[beside]
         start, stop = min(start, beside), max(stop, beside + 1)
+
+
+def rows_in_sight(
+    keys: Sequence[Hashable], selected: Hashable | None, room: int, ill: Collection[int], heights: Sequence[int]
+) -> Sequence[int]:
+    """Return the numbers of the rows to draw, in their order: those of the window, and wherever they are the ill ones.
+
+    It is a range if no ill row is outside the window.
+
+    Args:
+        keys: of all rows.
+        selected: the key of the selected row.
+        room: in lines; the last one counts the rows that are not shown.
+        ill: the numbers of the rows that are shown before others. Beside a selected row they take at most half of the
+            room, so that the others can be scrolled through.
+        heights: the lines of each row.
+    """
+    start, stop = window(keys, selected, room, heights)
+    if all(start <= number < stop for number in ill):
+        return range(start, stop)
+    room = max(room - 1, min(room, 1))
+    at = keys.index(selected) if selected in keys else None
+    left = room if at is None else min(room - heights[at], room // 2)
+    kept: list[int] = []
+    for number in ill:
+        if number != at and heights[number] <= left:
+            kept.append(number)
+            left -= heights[number]
+    others = [number for number in range(len(keys)) if number not in kept]
+    room -= sum(heights[number] for number in kept)
+    start, stop = window(
+        [keys[number] for number in others], selected, room, [heights[number] for number in others], is_counted=False
+    )
+    return sorted([*kept, *others[start:stop]])
 
 
 def hidden(above: int, below: int, width: int, words: Sequence[Piece] = ()) -> Line:

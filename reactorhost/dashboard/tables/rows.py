@@ -12,7 +12,7 @@ from reactorhost.dashboard.text import silence_words
 from reactorhost.dashboard.text.quantities import duration, whole_seconds
 from reactorhost.ipc.boot_place import BootPlace
 from reactorhost.ipc.hold_reason import HoldReason
-from reactorhost.ipc.status import MasterStatus, SlotStatus, StatusDocument, WorkerStatus
+from reactorhost.ipc.status import MasterStatus, ServiceStatus, SlotStatus, StatusDocument, WorkerStatus
 
 _LONG_STEP_SECONDS = 3.0
 """A boot that is as fast as usual needs no note."""
@@ -25,6 +25,7 @@ class RowKind(Enum):
     """What a row describes."""
 
     TOTAL = "total"
+    SERVICE = "service"
     MASTER = "master"
     WORKER = "worker"
     SLOT = "slot"
@@ -39,6 +40,11 @@ class Row:
     state: str
     values: Values
     note: str = ""
+
+    @property
+    def is_sum(self) -> bool:
+        """Whether it is about several workers."""
+        return self.kind in (RowKind.TOTAL, RowKind.SERVICE)
 
     @property
     def condition(self) -> str:
@@ -75,8 +81,18 @@ def total(document: StatusDocument) -> Row:
         "pss": memory,
         "restarts": sum(slot["restarts"] for slot in document["slots"]),
     }
-    silent = sum(silence_words.seconds_of(worker) is not None for worker in workers)
-    return Row(RowKind.TOTAL, None, f"{silent} silent" if silent else "", values)
+    return Row(RowKind.TOTAL, None, _silent(workers), values)
+
+
+def service_row(document: StatusDocument, service: ServiceStatus) -> Row:
+    """Return the row of the totals of a service; what a process needs is not known of each of its services."""
+    values: dict[str, float | None] = {
+        "clients": service["connections"],
+        **_load(service),
+        "restarts": sum(slot["restarts"] for slot in document["slots"] if slot["slot"] < service["workers"]),
+    }
+    workers = [worker for worker in document["workers"] if worker["slot"] < service["workers"]]
+    return Row(RowKind.SERVICE, None, _silent(workers), values)
 
 
 def master(document: StatusDocument) -> Row:
@@ -89,12 +105,13 @@ def master(document: StatusDocument) -> Row:
     return Row(RowKind.MASTER, document["master"]["pid"], "master", values)
 
 
-def worker_rows(document: StatusDocument, view: View) -> list[Row]:
-    """Return the rows of the workers and of slots without a worker, filtered and sorted by the view.
+def focused_service(document: StatusDocument, view: View) -> ServiceStatus | None:
+    """Return the service that the view is restricted to; the workers of the host are then only those that serve it."""
+    return next((each for each in document["services"] if each["name"] == view.focus.service), None)
 
-    Without a sort column they are in the order of the slots, after the ill ones: these are then on a screen that has no
-    room for all.
-    """
+
+def worker_rows(document: StatusDocument, view: View) -> list[Row]:
+    """Return the rows of the workers and of slots without a worker, filtered and sorted by the view."""
     table, service = view.table_of(Page.WORKERS), view.focus.service
     rows = [_worker(worker) for worker in document["workers"]]
     rows += [_slot(slot, document) for slot in document["slots"] if slot["state"] in ("backoff", "leaving")]
@@ -105,8 +122,7 @@ def worker_rows(document: StatusDocument, view: View) -> list[Row]:
     if table.filter:
         wanted = table.filter.casefold()
         rows = [row for row in rows if wanted in _searched(row)]
-    rows = sorted_rows(rows, table.sort or "slot", inverted=table.inverted)
-    return rows if table.sort else sorted(rows, key=lambda row: not row.is_ill)
+    return sorted_rows(rows, table.sort or "slot", inverted=table.inverted)
 
 
 def sorted_rows(rows: Iterable[Row], name: str, *, inverted: bool) -> list[Row]:
@@ -187,10 +203,17 @@ def _process(process: MasterStatus | WorkerStatus) -> dict[str, float | None]:
 
 
 def _traffic(of: StatusDocument | WorkerStatus) -> dict[str, float | None]:
-    rates, latency, bus = of["rates"], of["latency"], of["bus"]
+    bus = of["bus"]
     return {
         "bus": bus["in_per_second"] + bus["out_per_second"] if bus else None,
         "dropped": bus["dropped_per_second"] if bus else None,
+        **_load(of),
+    }
+
+
+def _load(of: StatusDocument | ServiceStatus | WorkerStatus) -> dict[str, float | None]:
+    rates, latency = of["rates"], of["latency"]
+    return {
         "acc": rates["accepted"],
         "refused": rates["refused"],
         "rx": rates["bytes_in"],
@@ -202,6 +225,11 @@ def _traffic(of: StatusDocument | WorkerStatus) -> dict[str, float | None]:
         "p999": latency["p999_seconds"],
         "max": latency["max_seconds"],
     }
+
+
+def _silent(workers: Iterable[WorkerStatus]) -> str:
+    silent = sum(silence_words.seconds_of(worker) is not None for worker in workers)
+    return f"{silent} silent" if silent else ""
 
 
 def _sum(values: Iterable[float | None]) -> float | None:

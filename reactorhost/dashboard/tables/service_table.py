@@ -8,9 +8,9 @@ from reactorhost.dashboard.text.alarm_limits import errors_style, fill, fill_sty
 from reactorhost.dashboard.text.grid import Cell, Field, grid
 from reactorhost.dashboard.text.line import Line, cut, line
 from reactorhost.dashboard.text.quantities import amount, number, rate, span, whole
-from reactorhost.dashboard.text.styles import WARN
+from reactorhost.dashboard.text.styles import ALARM, WARN
 from reactorhost.dashboard.text.wrapping import wrapped
-from reactorhost.ipc.status import ChainPluginStatus, ServiceStatus
+from reactorhost.ipc.status import ChainPluginStatus, ServiceStatus, StatusDocument
 
 _VALUES: Mapping[str, Callable[[ServiceStatus], float | str]] = {
     "service": lambda each: each["name"],
@@ -27,11 +27,23 @@ _VALUES: Mapping[str, Callable[[ServiceStatus], float | str]] = {
 
 
 def service_table(
-    services: Sequence[ServiceStatus], wanted: int, width: int, *, sort: str = "", inverted: bool = False
+    services: Sequence[ServiceStatus], document: StatusDocument, width: int, *, sort: str = "", inverted: bool = False
 ) -> list[Line]:
-    """Return the headings and a line for every service; `wanted` is the number of the host's workers."""
-    workers: Field[ServiceStatus] = Field("WORKERS", 7, lambda each: _workers(each, wanted), from_width=70)
+    """Return the headings and a line for every one of these services of a host."""
+    workers: Field[ServiceStatus] = Field("WORKERS", 8, lambda each: _workers(each, document), from_width=40)
     return grid([*FIELDS[:1], workers, *FIELDS[1:]], services, width, sort=sort, inverted=inverted)
+
+
+def is_short(service: ServiceStatus, document: StatusDocument) -> bool:
+    """Return whether fewer workers serve a service than should."""
+    return _serving(service, document) < service["workers"]
+
+
+def _serving(service: ServiceStatus, document: StatusDocument) -> int:
+    """Return how many workers serve a service, counted like `workers_ready`."""
+    # The first slots serve a service that has fewer workers than the host. While one is replaced, it has two workers.
+    ready = (each for each in document["workers"] if each["state"] == "ready" and each["silent_seconds"] is None)
+    return len({each["slot"] for each in ready if each["slot"] < service["workers"]})
 
 
 def sorted_services(services: Sequence[ServiceStatus], sort: str, *, inverted: bool) -> Sequence[ServiceStatus]:
@@ -74,7 +86,11 @@ def _share(share: float | None) -> str:
     return "" if share is None else f" {100 * share:.0f}%"
 
 
-def _workers(service: ServiceStatus, wanted: int) -> Cell:
+def _workers(service: ServiceStatus, document: StatusDocument) -> Cell:
+    wanted = document["workers_wanted"]
+    if is_short(service, document):
+        serving = _serving(service, document)
+        return f"!{serving}/{service['workers']}", WARN if serving else ALARM
     return (f"{service['workers']}/{wanted}", WARN) if service["workers"] < wanted else str(service["workers"])
 
 
@@ -91,15 +107,15 @@ def _errors(service: ServiceStatus) -> Cell:
 FIELDS: Sequence[Field[ServiceStatus]] = (
     Field("SERVICE", 14, lambda each: each["name"], left=True, name="service", largest_first=False),
     Field("CLIENTS", 7, lambda each: number(each["connections"]), name="clients", key="C"),
-    Field("ACC/s", 5, lambda each: rate(each["rates"]["accepted"]), from_width=100, name="acc"),
+    Field("ACC/s", 5, lambda each: rate(each["rates"]["accepted"]), from_width=110, name="acc"),
     Field("MSG/s", 5, lambda each: rate(each["rates"]["messages"]), name="msg", key="A"),
-    Field("RX/s", 5, lambda each: amount(each["rates"]["bytes_in"]), from_width=110, name="rx"),
-    Field("TX/s", 5, lambda each: amount(each["rates"]["bytes_out"]), from_width=110, name="tx"),
-    Field("P50", 5, lambda each: span(each["latency"]["p50_seconds"]), from_width=100),
-    Field("P99", 5, lambda each: span(each["latency"]["p99_seconds"]), from_width=44, name="p99", key="T"),
+    Field("RX/s", 5, lambda each: amount(each["rates"]["bytes_in"]), from_width=128, name="rx"),
+    Field("TX/s", 5, lambda each: amount(each["rates"]["bytes_out"]), from_width=128, name="tx"),
+    Field("P50", 5, lambda each: span(each["latency"]["p50_seconds"]), from_width=110),
+    Field("P99", 5, lambda each: span(each["latency"]["p99_seconds"]), from_width=48, name="p99", key="T"),
     Field("ERR/s", 5, _errors, from_width=60, name="errors", key="E"),
     Field("QUEUE", 6, _queue, from_width=80, name="queue"),
-    Field("CHAIN", 32, lambda each: _chain(each["plugins"]), left=True, from_width=60),
+    Field("CHAIN", 32, lambda each: _chain(each["plugins"]), left=True, from_width=66),
     Field("ADDRESSES", 30, lambda each: ", ".join(each["addresses"]), left=True, from_width=150),
 )
-"""The columns, without the number of workers, which depends on that of the host."""
+"""The columns, without that of the workers, which depends on those of the host."""

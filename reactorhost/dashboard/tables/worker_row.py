@@ -86,7 +86,7 @@ def _cell(row: Row, column: Column, guide: str) -> list[Piece]:
         return _process(row, column, guide)
     if column.name == "state":
         return [(aligned(printable(row.state), column.width, left=True), STATE_STYLES.get(row.condition, ""))]
-    if row.kind is RowKind.TOTAL and column.name in ("slot", "gen", "up"):
+    if row.is_sum and column.name in ("slot", "gen", "up"):
         return [(" " * column.width, "")]
     value = row.values.get(column.name)
     text = column.show(value)
@@ -94,8 +94,8 @@ def _cell(row: Row, column: Column, guide: str) -> list[Piece]:
 
 
 def _process(row: Row, column: Column, guide: str) -> list[Piece]:
-    if row.kind is RowKind.TOTAL:
-        return [("total".ljust(column.width), "bold")]
+    if row.is_sum:
+        return [(row.kind.value.ljust(column.width), "bold")]
     pid = UNKNOWN if row.pid is None else str(row.pid)
     style = "bold" if row.kind is RowKind.MASTER else ""
     return [(guide, "dim"), (pid.ljust(column.width - len(guide)), style)]
@@ -105,9 +105,9 @@ def _style(row: Row, column: Column, value: float | None, text: str) -> str:
     if text == UNKNOWN or (text == "0" and column.name != "slot"):
         return "dim"
     # The total of CPU% has no limit to compare with: it depends on the number of processors.
-    if value is not None and not (row.kind is RowKind.TOTAL and column.name == "cpu"):
+    if value is not None and not (row.is_sum and column.name == "cpu"):
         if column.alarm is not None and value >= column.alarm:
             return ALARM
         if column.warn is not None and value >= column.warn:
             return WARN
-    return "bold" if row.kind is RowKind.TOTAL else ""
+    return "bold" if row.is_sum else ""

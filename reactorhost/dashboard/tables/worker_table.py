@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from reactorhost.dashboard.model.snapshot import Snapshot
 from reactorhost.dashboard.model.view import Page, View
 from reactorhost.dashboard.tables.process_selection import selected_row
-from reactorhost.dashboard.tables.row_window import hidden, row_lines, window
-from reactorhost.dashboard.tables.rows import Row, master, total, worker_rows
+from reactorhost.dashboard.tables.row_window import hidden, row_lines, rows_in_sight
+from reactorhost.dashboard.tables.rows import Row, focused_service, master, service_row, total, worker_rows
 from reactorhost.dashboard.tables.worker_layout import Layout, layout_of
 from reactorhost.dashboard.tables.worker_row import drawn, headings, note_in_line, note_lines, start_of_note, trend_of
-from reactorhost.dashboard.text.line import EMPTY, Line, Piece, padded
+from reactorhost.dashboard.text.line import EMPTY, Line, Piece, cut, line, padded
 from reactorhost.dashboard.text.styles import ALARM
 from reactorhost.printable import printable
 
@@ -20,49 +20,61 @@ _GUIDES = ("├─ ", "└─ ")
 _GUIDES_BELOW = ("│  ", "   ")
 # The lines of a note, where there is room for all rows.
 _MOST_NOTE_LINES = 4
-# Headings, total and master.
+# Headings, total and master, or the line about the rows below.
 _FIXED_LINES = 3
 # With less room than this for the workers, the total and the master are left out.
 _LEAST_ROOM = 3
 
 
 def worker_table(snapshot: Snapshot, view: View, width: int, height: int) -> list[Line]:
-    """Return at most `height` lines: headings, totals, the master, and as many workers as fit."""
+    """Return at most `height` lines: headings, totals, the master, and as many workers as fit, the ill ones first.
+
+    The order stays: what has no room is left out between them.
+    """
     rows = worker_rows(snapshot.body, view)
     layout = layout_of(snapshot, view, [*rows, master(snapshot.body)], width)
     selected = selected_row(snapshot, view)
     keys = [row.key for row in rows]
     heights, top = _heights(rows, layout), master(snapshot.body)
     is_short = height - _FIXED_LINES < min(sum(heights), _LEAST_ROOM)
-    above = [] if is_short else [drawn(total(snapshot.body), "", layout)]
-    if not is_short or top.key == selected:
+    above = [] if is_short else _totals(snapshot, view, layout)
+    if view.focus.service is None and (not is_short or top.key == selected):
         above += _block(snapshot, top, ("", ""), layout, 1, is_selected=top.key == selected)
     room = max(height - 1 - len(above), 0)
+    ill = [number for number, row in enumerate(rows) if row.is_ill]
     if sum(heights) > room:
         # With little room, a further row says more than the note of one.
         heights = [2 if row.note and not note_in_line(row, layout) and not is_short else 1 for row in rows]
+        if sum(heights[number] for number in ill) >= room:
+            heights = [1] * len(rows)
         if selected in keys:
             at = keys.index(selected)
             heights[at] = min(_height(rows[at], layout), max(room - 1, 1))
-    start, stop = window(keys, selected, room, heights)
+    shown = rows_in_sight(keys, selected, room, ill, heights)
     lines = [headings(layout, view.table_of(Page.WORKERS)), *above]
-    for number in range(start, stop):
+    for number in shown:
         is_last = number == len(rows) - 1
         guides = (_GUIDES[is_last], _GUIDES_BELOW[is_last]) if layout.tree else ("", "")
         row = rows[number]
         lines += _block(snapshot, row, guides, layout, heights[number], is_selected=row.key == selected)
-    if stop - start < len(rows):
-        lines.append(hidden(start, len(rows) - stop, width, _condition([*rows[:start], *rows[stop:]])))
+    if len(shown) < len(rows):
+        others = [row for number, row in enumerate(rows) if number not in shown]
+        start = shown.start if isinstance(shown, range) else 0
+        lines.append(hidden(start, len(others) - start, width, _condition(others)))
     return lines[: max(height, 0)]
 
 
-def ill_height(snapshot: Snapshot, view: View) -> int:
-    """Return the least number of lines with all workers that serve no clients and should; 0 if there are none.
+def _totals(snapshot: Snapshot, view: View, layout: Layout) -> list[Line]:
+    """Return the row of the totals, of one of several services with a line about the rows below it."""
+    service = focused_service(snapshot.body, view)
+    if service is None or len(snapshot.body["services"]) == 1:
+        return [drawn(total(snapshot.body), "", layout)]
+    words = cut(line(("the workers below, with all services that they serve", "dim")), layout.width)
+    return [drawn(service_row(snapshot.body, service), "", layout), words]
 
-    Of an order that was chosen they are not the first, and no number of lines shows them for certain.
-    """
-    if view.table_of(Page.WORKERS).sort:
-        return 0
+
+def ill_height(snapshot: Snapshot, view: View) -> int:
+    """Return the least number of lines with all workers that serve no clients and should; 0 if there are none."""
     rows = [row for row in worker_rows(snapshot.body, view) if row.is_ill]
     # Each with one line of its note, and the line that counts the others.
     return _FIXED_LINES + 2 * len(rows) + 1 if rows else 0

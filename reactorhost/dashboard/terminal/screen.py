@@ -36,6 +36,11 @@ def print_lines(make: Callable[[int], Sequence[Line]], color: str = "auto") -> N
         console.print(as_text(each), no_wrap=True, overflow="ignore", crop=False)
 
 
+def output_width() -> int:
+    """Return the width of standard output: of a terminal in cells, of a file or pipe more than any line has."""
+    return _console("auto").width
+
+
 def color_system(color: str) -> ColorSystem | None:
     """Return the colours to use on standard output, None for no colours."""
     console = _console(color)

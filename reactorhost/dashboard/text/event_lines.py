@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from reactorhost.dashboard.text.event_sentences import sentence
 from reactorhost.dashboard.text.line import EMPTY, Line, Piece, cut, line, width_of
 from reactorhost.dashboard.text.local_time import moment, zone
-from reactorhost.dashboard.text.quantities import numbers, whole_seconds
+from reactorhost.dashboard.text.quantities import whole_seconds
 from reactorhost.dashboard.text.styles import ALARM, FAULT, WARN
 from reactorhost.dashboard.text.wrapping import wrapped
+from reactorhost.errors import numbers
 from reactorhost.ipc.status import EventStatus
 
 _AGE_FROM_WIDTH = 60

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from reactorhost.dashboard.text.quantities import amount, counted, duration, number, numbers
+from reactorhost.dashboard.text.quantities import amount, counted, duration, number
+from reactorhost.errors import numbers
 from reactorhost.ipc.stall import place
 from reactorhost.ipc.status import EventStatus
 
@@ -70,7 +71,11 @@ def _crashed(fields: Fields) -> str:
     lost = f", {_open(fields)}" if fields.get("connections") else ""
     peak = f", peak RSS {amount(float(fields['rss_peak_bytes']))}" if fields.get("rss_peak_bytes") else ""
     restart = f"; restart {fields['restarts']}" if "restarts" in fields else ""
-    return f"{_worker(fields)} crashed{_place(fields)}: {fields['how']}{lost}{peak}{restart}"
+    reason, where = fields.get("reason") or "", _place(fields)
+    # The reason may have the place already.
+    where = "" if where and where in reason else where
+    why = f", ended by the master: {reason}" if reason else ""
+    return f"{_worker(fields)} crashed{where}: {fields['how']}{why}{lost}{peak}{restart}"
 
 
 def _place(fields: Fields) -> str:
@@ -87,6 +92,12 @@ def _paused(fields: Fields) -> str:
 def _not_booted(fields: Fields) -> str:
     # The error begins with the worker, which the sentence has named already.
     return f"{_worker(fields)} did not start: {str(fields['error']).rpartition('did not become ready: ')[2]}"
+
+
+def _reload_failed(fields: Fields) -> str:
+    # A host of an earlier version does not log it.
+    serving = f" ({fields['serving']})" if "serving" in fields else ""
+    return f"reload failed at {_slot(fields)}{serving}: {fields['error']}"
 
 
 def _limit(fields: Fields) -> str:
@@ -114,8 +125,12 @@ def _slow(fields: Fields) -> str:
     return f"{_worker(fields)} held by {fields['plugin']}{hook}"
 
 
-def _client(fields: Fields) -> str:
-    return f", client {fields['peer']}" if fields.get("peer") else ""
+def _held(fields: Fields, so_far: str = "") -> str:
+    # Of several, the client is that of the newest, which need not be the longest.
+    if "longest_seconds" in fields:
+        return f"up to {duration(float(fields['longest_seconds']))}"
+    client = f", client {fields['peer']}" if fields.get("peer") else ""
+    return f"{duration(float(fields['seconds']))}{so_far}{client}"
 
 
 _SENTENCES: Mapping[str, Callable[[Fields], str]] = {
@@ -151,7 +166,7 @@ _SENTENCES: Mapping[str, Callable[[Fields], str]] = {
     "reload_started": lambda f: f"reload to generation {f['generation']} started",
     "code_changed": lambda f: f"changed on disk, needs a restart: {f['modules']}",
     "reload_finished": lambda f: f"reload to generation {f['generation']} done",
-    "reload_failed": lambda f: f"reload failed at {_slot(f)}, the old worker stays: {f['error']}",
+    "reload_failed": _reload_failed,
     "upgrade_started": lambda f: f"upgrade: checking the installation of {f['interpreter']}",
     "upgraded": lambda f: f"the master has version {f['version']} now, {f['before']} before",
     "upgrade_failed": lambda f: f"upgrade failed, the host continues as it was: {f['error']}",
@@ -169,8 +184,8 @@ _SENTENCES: Mapping[str, Callable[[Fields], str]] = {
     "adoption_failed": lambda f: f"{_worker(f)} could not adopt slot {f['for_slot']}: {f['reason']}",
     "accepting_paused": _paused,
     "clients_refused": lambda f: f"{_worker(f)} refuses clients: {f['reason']}",
-    "slow_hook": lambda f: f"{_slow(f)} at {f['where']}, for {duration(float(f['seconds']))} so far{_client(f)}",
-    "slow_hook_ended": lambda f: f"{_slow(f)} for {duration(float(f['seconds']))}{_client(f)}",
+    "slow_hook": lambda f: f"{_slow(f)} at {f['where']}, for {_held(f, ' so far')}",
+    "slow_hook_ended": lambda f: f"{_slow(f)} for {_held(f)}",
     "hook_failed": _hook_failed,
     "hook_cancel_ignored": lambda f: f"{_worker(f)}: an async hook for {f['peer']} did not end when it was cancelled",
     "stats_invalid": lambda f: f"{_worker(f)}: stats of plugin {f['plugin']} cannot be used: {f['reason']}",

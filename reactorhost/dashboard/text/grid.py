@@ -1,12 +1,12 @@
-"""Small tables with columns of fixed width; the last column extends to the end of the line."""
+"""Small tables; columns of text are wider where there is room, and the last one extends to the end of the line."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, Protocol, TypeVar
 
-from reactorhost.dashboard.text.line import Line, Piece, aligned, cut
+from reactorhost.dashboard.text.line import Line, Piece, aligned, cut, width_of
 from reactorhost.printable import printable
 
 Cell = str | Piece
@@ -64,12 +64,14 @@ class Field(Generic[_Row]):
 def grid(
     fields: Sequence[Field[_Row]], rows: Sequence[_Row], width: int, *, sort: str = "", inverted: bool = False
 ) -> list[Line]:
-    """Return the headings and the rows; a cell that is too long is cut, the last one at the end of the line.
+    """Return the headings and the rows; a cell is cut only if all of the line is used.
 
     The heading of the column named `sort` has a mark.
     """
     shown = [field for field in fields if width >= field.from_width]
-    drawn = [_drawn(shown, [field.show(row) for field in shown], width) for row in rows]
+    cells = [[_piece(field.show(row)) for field in shown] for row in rows]
+    shown = _widened(shown, cells, width)
+    drawn = [_drawn(shown, each, width) for each in cells]
     return [cut(headings(shown, _GAP, width, sort, inverted=inverted), width), *drawn]
 
 
@@ -96,13 +98,33 @@ def headings(columns: Sequence[SortColumn], gap: int, width: int, sort: str, *, 
     return tuple(piece for piece in pieces if piece[0])
 
 
-def _drawn(fields: Sequence[Field[_Row]], cells: Sequence[Cell], width: int) -> Line:
+def _piece(cell: Cell) -> Piece:
+    text, style = cell if isinstance(cell, tuple) else (cell, "dim" if cell in ("-", "0") else "")
+    return printable(text), style
+
+
+def _widened(fields: Sequence[Field[_Row]], rows: Sequence[Sequence[Piece]], width: int) -> list[Field[_Row]]:
+    """Return the columns with the rest of the line divided among those with longer texts, the shortest ones first."""
+    spare = width - sum(field.width for field in fields) - _GAP * (len(fields) - 1)
+    missing = {
+        at: max((width_of(cells[at : at + 1]) for cells in rows), default=0) - field.width
+        for at, field in enumerate(fields)
+        if field.left
+    }
+    wider = list(fields)
+    wanted = sorted((at for at in missing if missing[at] > 0), key=lambda at: missing[at])
+    for number, at in enumerate(wanted):
+        added = max(min(missing[at], spare // (len(wanted) - number)), 0)
+        wider[at] = replace(fields[at], width=fields[at].width + added)
+        spare -= added
+    return wider
+
+
+def _drawn(fields: Sequence[Field[_Row]], cells: Sequence[Piece], width: int) -> Line:
     pieces: list[Piece] = []
-    for field, cell in zip(fields, cells, strict=True):
+    for field, (text, style) in zip(fields, cells, strict=True):
         if pieces:
             pieces.append((" " * _GAP, ""))
-        text, style = cell if isinstance(cell, tuple) else (cell, "dim" if cell in ("-", "0") else "")
-        text = printable(text)
         # The last column is not padded, and not cut to its own width: an error or an address may use the whole line.
         is_open = field.left and field is fields[-1]
         pieces.append((text if is_open else aligned(text, field.width, left=field.left), style))

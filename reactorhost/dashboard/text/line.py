@@ -11,6 +11,7 @@ characters, because such a text could otherwise send escape sequences to the ope
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -26,9 +27,11 @@ Frame = tuple[Line, ...]
 
 EMPTY: Line = ()
 
-_ASCII = str.maketrans("▁▂▃▄▅▆▇█├└─·…µ▼▲↑↓→×›", "_.:-=+*#|`--.uv^^v>x>")
+_ASCII = str.maketrans("▁▂▃▄▅▆▇█├│└─·…µ▼▲↑↓→×›", "_.:-=+*#||`--~uv^^v>x>")
 # What the fonts of the Linux console lack, which have the 256 or 512 characters of an old code page.
-_CONSOLE = str.maketrans("▁▂▃▅▆▇…▼▲›×", "__▄▄██.v^>x")
+_CONSOLE = str.maketrans("▁▂▃▅▆▇…▼▲›×", "__▄▄██~v^>x")
+# `… 7 more`, which is no text that was cut: a tilde would read as about seven.
+_MORE = re.compile(r"…(?= \d)")
 
 
 class Size(NamedTuple):
@@ -125,7 +128,9 @@ def in_ascii(pieces: Line) -> Line:
 
 def on_linux_console(pieces: Line) -> Line:
     """Return a line in characters that the Linux console can show."""
-    return tuple((text if text.isascii() else text.translate(_CONSOLE), style) for text, style in pieces)
+    return tuple(
+        (text if text.isascii() else _MORE.sub(".", text).translate(_CONSOLE), style) for text, style in pieces
+    )
 
 
 def as_text(pieces: Line) -> Text:
@@ -135,7 +140,7 @@ def as_text(pieces: Line) -> Text:
 
 def _ascii(text: str) -> str:
     # Each character becomes as many as it has cells, so that the columns after it stay in place.
-    translated = text.translate(_ASCII)
+    translated = _MORE.sub(".", text).translate(_ASCII)
     if translated.isascii():
         return translated
     return "".join(character if character.isascii() else "?" * cell_len(character) for character in translated)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 UNKNOWN = "-"
 
 
@@ -62,17 +60,6 @@ def exact(value: float) -> str:
 def counted(count: int, noun: str) -> str:
     """Return a count with its noun: `1 worker`, `9,638 connections`."""
     return f"{number(count)} {noun}{'' if count == 1 else 's'}"
-
-
-def numbers(values: Sequence[int]) -> str:
-    """Return numbers in ascending order as `3`, `0-3` or `0-3, 7, 9`."""
-    runs: list[list[int]] = []
-    for value in values:
-        if runs and value == runs[-1][-1] + 1:
-            runs[-1].append(value)
-        else:
-            runs.append([value])
-    return ", ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
 
 
 def whole(value: float | None) -> str:

@@ -9,8 +9,9 @@ from reactorhost.dashboard.text.styles import ALARM, WARN
 from reactorhost.ipc.stall import place
 from reactorhost.ipc.status import StatusDocument, WorkerStatus
 
+_STOPPED = "stopped"
 _WITHOUT_A_PLACE: Mapping[str, str] = {
-    "stopped": "the process is stopped by a signal",
+    _STOPPED: "the process is stopped by a signal",
     "running": "runs code in which the watchdog sees no line, such as a C library",
     "sleeping": "waits in a system call",
     "disk": "waits for a disk or a network file system",
@@ -24,10 +25,17 @@ def seconds_of(worker: WorkerStatus) -> float | None:
 
 def where(worker: WorkerStatus) -> str:
     """Return where a worker hangs: `in slow.receive at slow.py:15 for 10.0.0.7:4711`; empty if nothing is known."""
-    stall = worker["stall"]
+    stall, known = worker["stall"], [process(worker)]
     if stall is not None:
-        return f"in {place(stall['plugin'], stall['hook'], stall['where'], stall['peer'])}"
-    return _WITHOUT_A_PLACE.get(worker["process_state"] or "", "")
+        known.append(f"in {place(stall['plugin'], stall['hook'], stall['where'], stall['peer'])}")
+    return ", ".join(filter(None, known))
+
+
+def process(worker: WorkerStatus) -> str:
+    """Return what the kernel says of the process of a silent worker, if that is why it hangs; empty if it is not."""
+    state = worker["process_state"] or ""
+    # A process that is stopped in a hook does not hang because of the hook. Otherwise the hook says more.
+    return _WITHOUT_A_PLACE.get(state, "") if worker["stall"] is None or state == _STOPPED else ""
 
 
 def ready(document: StatusDocument) -> Line:

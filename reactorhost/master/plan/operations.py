@@ -18,7 +18,7 @@ import enum
 import random
 from collections.abc import Collection, Iterable, Sequence
 
-from reactorhost.errors import ReactorhostError, counted
+from reactorhost.errors import ReactorhostError, counted, failure_of
 from reactorhost.master.plan import progress
 from reactorhost.master.plan.progress import BootProgress, Watcher
 from reactorhost.master.plan.slot import Backoff
@@ -129,11 +129,17 @@ class Reload:
             watcher.done(generation=self.generation, replaced=self.replaced)
         return True
 
-    def fail(self, error: ReactorhostError) -> None:
-        """End the reload: its replacement did not become ready. Requests that wait are not affected."""
+    def fail(self, error: ReactorhostError, serving: str) -> None:
+        """End the reload: its replacement did not become ready. Requests that wait are not affected.
+
+        Args:
+            error: why it did not become ready.
+            serving: what serves now, for those who watch.
+        """
         self.error = error
+        failure = failure_of(f"reload failed at slot {self.slot} ({serving})", error)
         for watcher in self._end():
-            watcher.failed(error)
+            watcher.failed(failure)
 
     def abandon(self, error: ReactorhostError) -> None:
         """End the reload and drop the requests that wait."""

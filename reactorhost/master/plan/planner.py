@@ -45,7 +45,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from reactorhost.config.settings import Settings
-from reactorhost.errors import ReactorhostError, UsageError
+from reactorhost.errors import ReactorhostError, UsageError, numbers
 from reactorhost.ipc.moments import BEGINNING, Moment
 from reactorhost.ipc.stall import Stall
 from reactorhost.master.plan.actions import Action, Spawn
@@ -85,7 +85,7 @@ class ExitKind(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Exit:
-    """The end of a worker; `failed_reload`: it was to replace a worker that continues to serve."""
+    """The end of a worker; `failed_reload`: it was the replacement of a reload, which it has ended."""
 
     worker: WorkerRecord
     kind: ExitKind
@@ -129,7 +129,7 @@ class Planner:
     def fork_failed(self, slot: int, error: ReactorhostError, now: float) -> bool:
         """Record that the fork for a slot failed, like a boot that failed; returns whether that ended a reload."""
         if self.reload.replaces(slot):
-            self.reload.fail(error)
+            self.reload.fail(error, self.serving())
             return True
         self.slots[slot].last_exit = self.slots[slot].reason = error.what
         self._not_booted(slot, error, now)
@@ -142,6 +142,7 @@ class Planner:
             return None
         old_pids = [each.pid for each in self.table.in_slot(worker.slot, WorkerState.READY)]
         self.table.become_ready(worker, now)
+        self.slots[worker.slot].backoff.boot_failures = 0
         # A worker of the old generation can become ready after the canary: this number never goes back.
         self.generation = max(self.generation, worker.generation)
         if self.state is HostState.STARTING:
@@ -200,8 +201,8 @@ class Planner:
             return Exit(worker, kind)
         slot.last_exit, slot.reason = how, error.what if kind is ExitKind.NOT_BOOTED else worker.reason or how
         if self.reload.is_replacement(worker):
-            # No back-off: the worker that was to be replaced serves on.
-            self.reload.fail(error)
+            # No back-off: a worker that was to be replaced serves on, and a slot without one has its delay already.
+            self.reload.fail(error, self.serving())
             return Exit(worker, kind, failed_reload=True)
         if kind is ExitKind.CRASHED:
             slot.backoff.add_crash(now, now - worker.started_at, self._jitter)
@@ -219,6 +220,18 @@ class Planner:
             return False
         self.slots[number].backoff.add_boot_failure(now, self._jitter)
         return True
+
+    def serving(self) -> str:
+        """Return what serves in the wanted slots: `generation 3 in slots 0-2, generation 2 in slot 3`."""
+        slots: dict[int, list[int]] = {}
+        for number in self.scaling.wanted():
+            ready = self.table.in_slot(number, WorkerState.READY)
+            slots.setdefault(max((worker.generation for worker in ready), default=0), []).append(number)
+        return ", ".join(
+            f"{f'generation {generation}' if generation else 'no worker'} in slot{'s' if len(each) > 1 else ''}"
+            f" {numbers(sorted(each))}"
+            for generation, each in sorted(slots.items(), reverse=True)
+        )
 
     # Requests.
 

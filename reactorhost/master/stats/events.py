@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from reactorhost.ipc.event_identity import REPEAT_SECONDS, Identity, identity_of
+from reactorhost.ipc.event_identity import Identity, identity_of, is_repeat
 from reactorhost.ipc.status import CRASH_SECONDS, EventStatus
 from reactorhost.logs import EventLog
 
@@ -26,6 +26,9 @@ _MOST_CHARACTERS = 1000
 _CRASHES = frozenset(
     {"worker_crashed", "worker_not_booted", "worker_not_forked", "slot_not_opened", "reload_failed", "upgrade_failed"}
 )
+
+# The seconds of the newest say nothing of the others, and the longest one is what clients have noticed.
+_DURATIONS = frozenset({"slow_hook", "slow_hook_ended"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +107,12 @@ class EventRing(EventLog):
             "slots": _slots(fields),
         }
         before = self._crashes.repeated(made) or self._events.repeated(made)
-        if before is not None and before["time"] >= now - REPEAT_SECONDS:
+        if before is not None and is_repeat(made, before):
             made["entry"], made["first_time"] = before["entry"], before["first_time"]
             made["count"] += before["count"]
             made["slots"] = sorted({*before["slots"], *made["slots"]})
+            if event in _DURATIONS:
+                made["fields"]["longest_seconds"] = _longest(before, made)
         self._keep(made)
 
     def _keep(self, entry: EventStatus) -> None:
@@ -161,6 +166,12 @@ class _Entries:
 
 def _identity(event: EventStatus) -> Identity:
     return identity_of(event["level"], event["event"], event["fields"])
+
+
+def _longest(before: EventStatus, made: EventStatus) -> float:
+    longest = before["fields"].get("longest_seconds", before["fields"].get("seconds"))
+    measured = (longest, made["fields"].get("seconds"))
+    return max((float(each) for each in measured if isinstance(each, int | float)), default=0.0)
 
 
 def _plain(value: object) -> str | int | float | None:

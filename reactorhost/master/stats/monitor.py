@@ -10,6 +10,7 @@ from reactorhost.master.stats.memory_readings import MemoryReadings
 from reactorhost.master.stats.reported_metrics import ReportedMetrics
 from reactorhost.master.stats.samples import Samples
 from reactorhost.master.stats.service_sums import ServiceSums
+from reactorhost.master.stats.silent_processes import SilentProcesses
 from reactorhost.master.workers.exit_report import ExitReport
 from reactorhost.master.workers.pool import WorkerPool
 from reactorhost.reactor import Reactor
@@ -28,6 +29,7 @@ class Monitor:
         services: what services have counted.
         resident: the resident memory of processes.
         proportional: the same with shared pages divided among their users (PSS).
+        silent: the processor time of workers that do not write it themselves.
     """
 
     reactor: Reactor
@@ -45,6 +47,7 @@ class Monitor:
             proportional_bytes, most_reads=1, period_seconds=2.0, least_seconds=5.0, oldest_seconds=150.0
         )
     )
+    silent: SilentProcesses = field(default_factory=SilentProcesses)
     errors: dict[str, HookError] = field(default_factory=dict)
     metrics: ReportedMetrics = field(default_factory=ReportedMetrics)
     lag_max_seconds: float = 0.0
@@ -53,7 +56,9 @@ class Monitor:
 
     def sample(self, now: float) -> None:
         """Take the samples of this second."""
-        self.samples.take(self.pool.samples(now), now)
+        samples = self.pool.samples(now)
+        self.samples.take(samples, now)
+        self.silent.take({pid: sample.counters for pid, sample in samples.items()}, now)
         self.services.take(self.pool.service_pages(), now)
         self.lag_max_seconds = self.reactor.longest_turn
         self.reactor.longest_turn = 0.0

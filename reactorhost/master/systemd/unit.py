@@ -31,8 +31,9 @@ _LEAST_STORED = 64
 _HOMES = ("/home", "/root", "/run/user")
 _TEMPORARY = ("/tmp", "/var/tmp")  # noqa: S108  compared with, not written to
 _LOCAL_HOSTS = ("", "*", "0.0.0.0", "::", "127.0.0.1", "::1", "localhost")
-# Usage, a plugin that cannot be loaded, a host that runs already, not permitted: another try would fail alike.
-_FINAL_STATUSES = "2 4 6 7"
+# Usage, a plugin that cannot be loaded, a host that runs already, not permitted: another try would fail alike. And a
+# stop that was not complete, by `reactorhost stop`, of which systemd does not know that the host is to stay stopped.
+_FINAL_STATUSES = "2 4 6 7 8"
 
 _SANDBOX = """\
 NoNewPrivileges=yes

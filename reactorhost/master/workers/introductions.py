@@ -1,5 +1,9 @@
 """Introduces the workers that use the bus to each other: each pair gets the two ends of a pair of connected sockets.
 
+When one worker has used the bus, all begin to: those that run by an order, and those that are forked later by
+themselves. So no worker finds at its own first use that it does not know the members of the others yet. A host that
+does not use the bus has no links.
+
 The master keeps neither end. A pair for which descriptors are lacking, here or in a worker, is tried again each second.
 """
 
@@ -50,6 +54,11 @@ class Introductions:
         for pair in state.missing:
             self._retry_later(*pair)
 
+    @property
+    def bus_used(self) -> bool:
+        """Whether a worker uses the bus."""
+        return bool(self._users)
+
     def worker_ended(self, pid: int) -> None:
         """Introduce a worker to no other any more."""
         self._users.pop(pid, None)
@@ -59,8 +68,13 @@ class Introductions:
         for other in self._users:
             if not self._introduce(pid, other, late=False):
                 self._retry_later(pid, other)
+        is_first = not self._users
         self._users[pid] = None
         self.pool.order(pid, {"order": Order.ALL_INTRODUCED})
+        if is_first:
+            for other in self.pool.pids():
+                if other != pid:
+                    self.pool.order(other, {"order": Order.USE_BUS})
 
     def _not_introduced(self, pid: int, message: Message) -> None:
         # The report may be late. The other one may have its end, and sees that this one is closed.

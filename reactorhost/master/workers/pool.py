@@ -129,17 +129,37 @@ class WorkerPool:
         """Call `handler` for every report of this kind."""
         self._report_handlers[report] = handler
 
-    def fork(self, settings: Settings, slot: int, generation: int, count: int, sockets: Sequence[SlotSocket]) -> int:
+    def fork(
+        self,
+        settings: Settings,
+        slot: int,
+        generation: int,
+        count: int,
+        sockets: Sequence[SlotSocket],
+        *,
+        bus_used: bool,
+    ) -> int:
         """Fork one of `count` workers, which borrows `sockets`; returns its process id.
+
+        `bus_used`: other workers use the bus.
 
         Raises:
             OSError: the system has no room for it.
         """
         # A worker that crashed is replaced also if something else has taken its descriptors.
         with self._reserve.released():
-            return self._fork(settings, slot, generation, count, sockets)
+            return self._fork(settings, slot, generation, count, sockets, bus_used=bus_used)
 
-    def _fork(self, settings: Settings, slot: int, generation: int, count: int, sockets: Sequence[SlotSocket]) -> int:
+    def _fork(
+        self,
+        settings: Settings,
+        slot: int,
+        generation: int,
+        count: int,
+        sockets: Sequence[SlotSocket],
+        *,
+        bus_used: bool,
+    ) -> int:
         # A file in memory, not a pipe: it is read after the end of the worker, and a full pipe would block a crash.
         try:
             if any(service.max_connections_per_address is not None for service in settings.services):
@@ -172,6 +192,7 @@ class WorkerPool:
             page,
             self.account,
             self._host_id,
+            bus_used,
         )
         # Before the fork, so that the worker closes its copy of this end with those of the other lines. A copy that
         # stayed open in any worker would hide the end of the master from this one.

@@ -1,7 +1,8 @@
 """The bus of one worker: what plugins call, and what arrives from other workers.
 
 A message is delivered in this worker first, then passed to the `Outbound`. That is made by the first call that concerns
-other workers, so a worker whose plugins do not use the bus has no links.
+other workers, or by `begin` when another worker has made one. So the workers of a host that does not use the bus have
+no links.
 """
 
 from __future__ import annotations
@@ -44,8 +45,8 @@ def _no_peers(inbound: Inbound, repeats: Repeats) -> Outbound:
     return NoPeers()
 
 
-def _stay() -> None:
-    """Do nothing: there are no connections to other hosts."""
+def _do_nothing() -> None:
+    """Stand in for a callback."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ class BusSetup:
     origin: Origin = field(default_factory=_own_origin)
     max_message: int = 1 << 20
     new_outbound: Callable[[Inbound, KeptHistory], Outbound] = _no_peers
-    leave: Callable[[], object] = _stay
+    leave: Callable[[], object] = _do_nothing
 
 
 class Bus:
@@ -70,6 +71,7 @@ class Bus:
 
     Attributes:
         groups: the groups of its connections.
+        on_introduced: called once, when `awaits_members` ends.
     """
 
     def __init__(
@@ -84,6 +86,8 @@ class Bus:
         self._setup = setup
         self._counters = counters
         self._outbound: Outbound | None = None
+        self._introduced = False
+        self.on_introduced: Callable[[], object] = _do_nothing
         self._interest = interest = Interest(self._reach)
         self._presence = Presence(setup.origin, calls)
         self._gaps = Gaps(calls, interest)
@@ -93,6 +97,17 @@ class Bus:
         if calls.has("joined") or calls.has("left"):
             # For members of other workers, also if nothing of this one ever joins a group.
             reactor.call_soon(self._reach)
+
+    # The start of the worker.
+
+    def begin(self) -> None:
+        """Connect to the other workers; does nothing if a plugin has used the bus already."""
+        self._reach()
+
+    @property
+    def awaits_members(self) -> bool:
+        """Whether the bus is used, and not all members of the workers that used it before are known yet."""
+        return self._outbound is not None and not self._introduced
 
     # What a `Worker` calls.
 
@@ -219,7 +234,9 @@ class Bus:
 
     def introduced(self) -> None:
         """Note that the workers that used the bus before are known."""
+        self._introduced = True
         self._history.transfer.introduced()
+        self.on_introduced()
 
     def gone(self, origin: Origin, members: Mapping[str, bytes]) -> None:
         """Remove the members of a worker that is gone."""

@@ -5,6 +5,9 @@ OPEN -> DRAINING (plugins save their state) -> WAITING (nothing else keeps the w
 A hold counts from the moment it is made, so a plugin may hold the worker long before it drains. While the worker waits
 for holds alone, the master is sent what they are for, and after some seconds the log has it. At the deadline of the
 worker they are abandoned. One that is made after the end is not active.
+
+`worker_stop` is a last chance: a hold that it releases was not in vain. What is left then is what the master knows of
+the worker when it exits, so that a stop can report it.
 """
 
 from __future__ import annotations
@@ -66,7 +69,7 @@ class Holds:
 
     @property
     def reasons(self) -> list[dict[str, str]]:
-        """What the worker is held for: `plugin` and `reason` of each hold."""
+        """What the worker is held for, or was until the deadline: `plugin` and `reason` of each hold."""
         return [{"plugin": hold.plugin, "reason": hold.reason} for hold in self._holds]
 
     def hold(self, plugin: str, reason: str, on_drain: Callable[[], object] | None) -> PluginHold:
@@ -87,7 +90,7 @@ class Holds:
 
     def is_active(self, hold: PluginHold) -> bool:
         """Return whether the worker waits for a hold."""
-        return hold in self._holds
+        return self._state is not HoldsState.ENDED and hold in self._holds
 
     def release(self, hold: PluginHold) -> None:
         """Wait for a hold no more.
@@ -100,7 +103,7 @@ class Holds:
             return
         del self._holds[hold]
         self._changed()
-        if not self._holds and self._state is not HoldsState.OPEN:
+        if not self._holds and self._state in (HoldsState.DRAINING, HoldsState.WAITING):
             # Not now: the hook that releases it may be one of many that the drain calls.
             self._reactor.call_soon(self.on_released)
 
@@ -117,29 +120,31 @@ class Holds:
             self._state = HoldsState.WAITING
             self._changed()
             self._reactor.call_later(_SLOW_SECONDS, self._log_slow)
-        return bool(self._holds)
+        return self._state is not HoldsState.ENDED and bool(self._holds)
 
     def end(self) -> None:
         """Wait for no hold any more: the worker leaves, or its deadline has passed, and what is held is abandoned."""
+        if self._state is HoldsState.ENDED:
+            return
         for hold in self._holds:
             self._log.warning("hold_abandoned", plugin=hold.plugin, reason=hold.reason)
         self._state = HoldsState.ENDED
-        self._holds.clear()
-        if self._report_timer is not None:
-            self._report_timer.cancel()
         # Now: the worker may leave before the timer is due, and threads may keep it for some seconds more.
-        self._report()
+        self.report()
 
     def _log_slow(self) -> None:
-        for hold in self._holds:
+        for hold in self._holds if self._state is HoldsState.WAITING else ():
             self._log.warning("worker_held", plugin=hold.plugin, reason=hold.reason, seconds=_SLOW_SECONDS)
 
     def _changed(self) -> None:
         if self._state is HoldsState.WAITING and self._report_timer is None:
-            self._report_timer = self._reactor.call_later(_REPORT_SECONDS, self._report)
+            self._report_timer = self._reactor.call_later(_REPORT_SECONDS, self.report)
 
-    def _report(self) -> None:
-        self._report_timer = None
+    def report(self) -> None:
+        """Send the master what has changed."""
+        if self._report_timer is not None:
+            self._report_timer.cancel()
+            self._report_timer = None
         if self.reasons != self._reported:
             self._reported = self.reasons
             self._send({"report": Report.HELD, "holds": self._reported})

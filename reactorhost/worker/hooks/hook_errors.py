@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -15,12 +15,13 @@ from reactorhost.logs import EventLog
 from reactorhost.plugins import tracebacks
 from reactorhost.plugins.identity import LoadedPlugin
 from reactorhost.reactor import Reactor
-from reactorhost.system.rate_limit import RateLimit
 from reactorhost.worker.hooks.hook_timing import HookTiming
 from reactorhost.worker.limited_lines import LimitedLines
 
 _MOST_ERROR_CHARACTERS = 500
 _MOST_DETAILS_CHARACTERS = 32_000
+_REPORT_SECONDS = 1.0
+_MOST_KINDS = 20
 
 
 class HookFailure(Protocol):
@@ -40,7 +41,8 @@ class ErrorReporter:
     log: EventLog
     send_report: Callable[[Message], object]
     _homes: dict[str, str | None] = field(default_factory=dict, init=False)
-    _reports: RateLimit = field(default_factory=lambda: RateLimit(1), init=False)
+    # Of each plugin that has reported an error in the last second: what it has not reported yet, by hook and cause.
+    _unreported: dict[str, dict[object, Message]] = field(default_factory=dict, init=False)
     _lines: LimitedLines = field(init=False)
 
     def __post_init__(self) -> None:
@@ -58,13 +60,32 @@ class ErrorReporter:
         where = tracebacks.place(error, self._homes.get(plugin)) or "?"
         client = {} if connection is None else {"peer": str(connection.peer), "connection": connection.id}
         fields = {"plugin": plugin, "hook": hook, **client, "error": message, "where": where}
-        # One a second is enough for `status`: a plugin that fails at every message must not flood the master.
-        if self._reports.admits(self.reactor.now, plugin):
-            self.send_report({"report": Report.HOOK_FAILED, **fields})
+        self._report(plugin, fields)
         # By place: the errors of one line of code must not hide those of another.
         if self._lines.admits(lines="hook_failed", plugin=plugin, hook=hook, where=where):
             # The last part: a traceback ends with what was raised.
             self.log.error("hook_failed", **fields, details=tracebacks.text(error)[-_MOST_DETAILS_CHARACTERS:])
+
+    def _report(self, plugin: str, fields: Message) -> None:
+        """Report an error at once, but no more than once a second: clients must not flood the master."""
+        unreported = self._unreported.get(plugin)
+        if unreported is None:
+            self._send(plugin, [{**fields, "count": 1}])
+            return
+        kind = (fields["hook"], fields["where"], fields["error"].partition(":")[0])
+        count = unreported[kind]["count"] if kind in unreported else 0
+        if count or len(unreported) < _MOST_KINDS:
+            unreported[kind] = {**fields, "count": count + 1}
+
+    def _send(self, plugin: str, errors: Iterable[Message]) -> None:
+        for each in errors:
+            self.send_report({"report": Report.HOOK_FAILED, **each})
+        self._unreported[plugin] = {}
+        self.reactor.call_later(_REPORT_SECONDS, self._report_others, plugin)
+
+    def _report_others(self, plugin: str) -> None:
+        if errors := self._unreported.pop(plugin):
+            self._send(plugin, errors.values())
 
     def hook_cancel_ignored(self, connection: Connection) -> None:
         """Log that an async hook did not end when it was cancelled."""

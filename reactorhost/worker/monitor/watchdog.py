@@ -9,7 +9,8 @@ An idle loop has no timer of this kind. The alarm is set to a time that the loop
 what wakes the loop sets it again first. Only tasks of asyncio run without a turn of the reactor, so a worker with async
 hooks is not idle before it has been quiet for a second.
 
-Time that the process was ready to run and had no processor is not counted: the code did not use it.
+Time that the process was ready to run and had no processor does not count towards the limit: the code did not use it.
+What is reported is how long the clients wait, so that time is in it.
 
 A thread would do the same job at a higher price: a process with a second thread takes locks in `malloc` and counts
 references to descriptors in every system call, which is 4 % of a 64-byte echo.
@@ -66,7 +67,9 @@ class StallReporter(Protocol):
 
 
 class StallDetector:
-    """Decides from repeated checks of a loop what to report. Nothing here reads a clock: `now` is in seconds.
+    """Decides from repeated checks of a loop what to report. Nothing here reads a clock.
+
+    `now` is in seconds without those in which the process waited for a processor, and `waited` is the sum of these.
 
     At most one line a second is reported, and one a minute for each place in the code.
     """
@@ -76,34 +79,39 @@ class StallDetector:
         self._reporter = reporter
         self._progress: int | None = None
         self._since = 0.0
+        self._waited_before = 0.0
         self._noted = False
         self._reported: StackPosition | None = None
         self._suppressed_place: str | None = None
         self._lines = RateLimit(1, _LINE_SECONDS)
         self._lines_of_places = RateLimit(1, _SAME_PLACE_SECONDS)
 
-    def check(self, progress: int, now: float, locate: Callable[[], StackPosition | None]) -> None:
+    def check(self, progress: int, now: float, locate: Callable[[], StackPosition | None], waited: float = 0.0) -> None:
         """Check once; `locate` is called when the place in the code matters."""
         if progress != self._progress:
-            self._begin(progress, now)
+            self._begin(progress, now, waited)
         elif now - self._since >= self._limit_seconds:
             standing = locate()
             if standing is None:
                 return
             self._noted = True
-            self._reporter.stall_at(standing, now - self._since)
+            held_seconds = self._held_seconds(now, waited)
+            self._reporter.stall_at(standing, held_seconds)
             if self._reported is None:
-                self._report(standing, now)
+                self._report(standing, now, held_seconds)
 
-    def idle(self, now: float) -> None:
+    def idle(self, now: float, waited: float = 0.0) -> None:
         """Note that the loop turned."""
-        self._begin(None, now)
+        self._begin(None, now, waited)
 
-    def _begin(self, progress: int | None, now: float) -> None:
+    def _held_seconds(self, now: float, waited: float) -> float:
+        return now - self._since + waited - self._waited_before
+
+    def _begin(self, progress: int | None, now: float, waited: float) -> None:
         """End the period in which the loop made no progress, and begin the next one."""
-        reported, suppressed_place, seconds = self._reported, self._suppressed_place, now - self._since
+        reported, suppressed_place, seconds = self._reported, self._suppressed_place, self._held_seconds(now, waited)
         # Before reporting: the alarm may interrupt a log line that takes long, and checks again.
-        self._progress, self._since = progress, now
+        self._progress, self._since, self._waited_before = progress, now, waited
         self._reported = self._suppressed_place = None
         if self._noted:
             self._noted = False
@@ -113,13 +121,13 @@ class StallDetector:
         elif suppressed_place is not None:
             self._lines_of_places.note_suppressed(suppressed_place)
 
-    def _report(self, standing: StackPosition, now: float) -> None:
+    def _report(self, standing: StackPosition, now: float, held_seconds: float) -> None:
         place = standing.where
         if not (self._lines.has_room(now) and self._lines_of_places.has_room(now, place)):
             # It is reported later if it still blocks then, so it counts as suppressed only when it has ended.
             self._suppressed_place = self._suppressed_place or place
             return
-        self._reporter.stall_found(standing, now - self._since, self._lines_of_places.take_suppressed(place))
+        self._reporter.stall_found(standing, held_seconds, self._lines_of_places.take_suppressed(place))
         self._lines.note_logged(now)
         self._lines_of_places.note_logged(now, place)
         self._reported = standing
@@ -162,7 +170,7 @@ class Watchdog:
         """Stop watching, when the loop has ended."""
         self.alarm.stop()
         # What blocked its last turn does not block what follows.
-        self._detector.idle(_now())
+        self._detector.idle(*_now())
 
     def stall_at(self, standing: StackPosition, seconds: float) -> None:
         """Store the code that blocks the loop, for the master."""
@@ -197,25 +205,25 @@ class Watchdog:
 
     def _look(self) -> None:
         """Watch on, unless the loop is idle."""
-        now = _now()
+        now, waited = _now()
         turns, self._turns = self.reactor.turns - self._turns, self.reactor.turns
         quiet = turns <= _QUIET_TURNS and self.limit_seconds < _LONGEST_IDLE_LIMIT_SECONDS
         if not quiet:
             self._active_at = now
         if not quiet or now - self._active_at < self.quiet_seconds:
             self._postpone()
-        elif self._begin(_IDLE_ALARM_SECONDS, now):
+        elif self._begin(_IDLE_ALARM_SECONDS, now, waited):
             self.reactor.call_when_woken(self._postpone)
 
     def _postpone(self, _by_descriptor: bool = True) -> None:
         # A loop that turns comes here at each half of the limit, before the alarm goes off.
-        if self._begin(0.75 * self.limit_seconds, _now()):
+        if self._begin(0.75 * self.limit_seconds, *_now()):
             self.reactor.call_later(self.limit_seconds / 2, self._look)
 
-    def _begin(self, seconds: float, now: float) -> bool:
+    def _begin(self, seconds: float, now: float, waited: float) -> bool:
         self._alarms = 0
         active = self._set(seconds, now)
-        self._detector.idle(now)
+        self._detector.idle(now, waited)
         return active
 
     def _alarm_went_off(self, frame: FrameType) -> None:
@@ -228,14 +236,14 @@ class Watchdog:
         # Less and less often: each signal is also a byte in the wake-up socket, which is not read while the loop is
         # blocked and has room for some 280.
         factor = 2.0 ** max(0, self._alarms - _FREQUENT_ALARMS)
-        self._set(min(0.25 * self.limit_seconds * factor, _LONGEST_PAUSE_SECONDS), _now())
+        self._set(min(0.25 * self.limit_seconds * factor, _LONGEST_PAUSE_SECONDS), _now()[0])
 
     def _check(self, frame: FrameType) -> None:
-        progress, now = self.progress(), _now()
+        progress, (now, waited) = self.progress(), _now()
         # Python may run the handler late. The code that it finds has run since the moment that the alarm was due, or
         # Python would have run the handler earlier; so that moment is checked too.
         for moment in (min(self._alarm_at, now), now):
-            self._detector.check(progress, moment, lambda: self.locate(frame))
+            self._detector.check(progress, moment, lambda: self.locate(frame), waited)
 
     def _set(self, seconds: float, now: float) -> bool:
         self._alarm_at = now + seconds
@@ -246,6 +254,7 @@ def _peer(standing: StackPosition) -> dict[str, str]:
     return {} if standing.peer is None else {"peer": standing.peer}
 
 
-def _now() -> float:
-    """Return monotonic seconds without those in which the process has waited for a processor."""
-    return time.monotonic() - procfs.waited_seconds()
+def _now() -> tuple[float, float]:
+    """Return monotonic seconds without those in which the process has waited for a processor, and these."""
+    waited = procfs.waited_seconds()
+    return time.monotonic() - waited, waited

@@ -12,15 +12,23 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from importlib.util import find_spec
 
+import reactorhost.cli.commands.ls
 import reactorhost.cli.commands.restart
 import reactorhost.cli.commands.running
+import reactorhost.master.host_survey
 import reactorhost.master.startup
 from reactorhost.cli import main
 from reactorhost.errors import ReactorhostError
 
 NOBODY = 65534
 # Another user may have no permission to read the interpreter's files: import beforehand what commands import late.
-_IMPORTED = (reactorhost.cli.commands.restart, reactorhost.cli.commands.running, reactorhost.master.startup)
+_IMPORTED = (
+    reactorhost.cli.commands.ls,
+    reactorhost.cli.commands.restart,
+    reactorhost.cli.commands.running,
+    reactorhost.master.host_survey,
+    reactorhost.master.startup,
+)
 
 
 @functools.cache

@@ -13,7 +13,7 @@ from reactorhost.cli.app import _run
 from reactorhost.cli.command_table import COMMANDS
 from reactorhost.cli.failures import from_click, show_failure
 from reactorhost.cli.output import fail, has_color, warn
-from reactorhost.errors import BootError
+from reactorhost.errors import BootError, ConfigError, Problem
 
 _COMMANDS = sorted({*COMMANDS, "config show"} - {"config"})
 
@@ -59,6 +59,13 @@ def test_an_unknown_option_is_named_with_the_page_that_lists_the_others(
         (
             "start -plugin echo",
             ["there is no option '-plugin'", "did you mean '--plugin'? see `reactorhost start --help`"],
+        ),
+        (
+            "scale 5-2",
+            [
+                "invalid value for 'WORKERS': it must be a range of numbers from 1 to 256, not 5-2",
+                "write the smaller number first; see `reactorhost scale --help`",
+            ],
         ),
         ("check -qdz", ["there is no option '-z'", "see `reactorhost check --help`"]),
         (
@@ -137,7 +144,7 @@ def test_labels_are_coloured_on_a_terminal_and_what_they_quote_is_escaped(
         f"{red}reactorhost:{off} cannot read \\u001b[2J",
         f"{bold}  where:{off} /a: b",
         f"{bold}  hint:{off} look",
-        "another: one",
+        f"{red}reactorhost:{off} another: one",
         f"{magenta}reactorhost: warning:{off} old",
     ]
 
@@ -183,4 +190,15 @@ def test_in_the_journal_a_failure_and_its_details_are_errors_and_a_warning_is_on
         "<3>no database",
         "<3>reactorhost: plugin chat failed",
         "<3>  where: chat.py:3",
+    ]
+
+
+def test_each_of_several_problems_begins_with_the_name_of_the_program(capsys: pytest.CaptureFixture[str]) -> None:
+    show_failure(ConfigError([Problem("a is wrong", "--a", "b"), Problem("c: no", "--c")]), traceback=False)
+    assert capsys.readouterr().err.splitlines() == [
+        "reactorhost: a is wrong",
+        "  where: --a",
+        "  hint: b",
+        "reactorhost: c: no",
+        "  where: --c",
     ]

@@ -388,13 +388,15 @@ def test_a_syntax_error_is_reported_with_file_and_line(write: Write) -> None:
 @pytest.mark.parametrize(
     ("installed", "hint"),
     [
-        ([], "name a file: --plugin ./FILE.py"),
-        (["echo"], "name one: --plugin echo (installed: echo)"),
-        (["echo", "accesslog"], "name one: --plugin NAME (installed: accesslog, echo)"),
+        ([], "add the path of a file: ./FILE.py"),
+        (["echo"], "add its name: echo"),
+        (["echo", "accesslog"], "add its name (installed: accesslog, echo)"),
     ],
 )
 @pytest.mark.parametrize("flags", [{}, {"listen": ("tcp://*:1",)}], ids=repr)
-def test_without_a_plugin_the_hint_shows_the_flag(flags: dict[str, object], installed: list[str], hint: str) -> None:
+def test_without_a_plugin_the_hint_shows_how_to_name_one(
+    flags: dict[str, object], installed: list[str], hint: str
+) -> None:
     with pytest.raises(UsageError) as caught:
         resolve(flags, {}, CWD, uid=0, installed=installed)
     assert caught.value.exit_status == 2

@@ -30,6 +30,7 @@ class Watched:
         self.worker = planner.workers[7]
         self.heartbeats = {7: self.now}
         self.log, self.reactor, self.supervisor = Mock(), Mock(), Mock()
+        self.lines: Mock = self.log.bind.return_value
         monitor = Mock(heartbeats=lambda: self.heartbeats)
         self.stall: Stall | None = None
         pool = Mock(stall=lambda _pid: self.stall)
@@ -44,7 +45,11 @@ class Watched:
         return seconds
 
     def logged(self) -> list[str]:
-        return [call.args[0] for call in self.log.method_calls]
+        return [call.args[0] for call in self.lines.method_calls]
+
+    def noted(self) -> list[str]:
+        """Return what the status has."""
+        return [call.args[1] for call in self.log.remember.call_args_list]
 
 
 @pytest.fixture
@@ -80,13 +85,25 @@ def test_a_worker_that_is_blocked_again_and_again_is_logged_once_a_minute(watche
     assert watched.logged() == ["worker_blocked", "worker_unblocked"]
     watched.now += 10.0
     watched.check(1.5)
-    watched.log.warning.assert_called_with("worker_blocked", slot=0, pid=7, seconds=1.5, suppressed=4)
+    watched.lines.warning.assert_called_with("worker_blocked", slot=0, pid=7, seconds=1.5, suppressed=4)
+    assert watched.noted() == [*["worker_blocked", "worker_unblocked"] * 5, "worker_blocked"]
+
+
+def test_a_worker_that_stays_blocked_is_logged_when_its_slot_may_have_a_line_again(watched: Watched) -> None:
+    for age in (1.5, 0.0, 1.5):
+        watched.check(age)
+    assert watched.logged() == ["worker_blocked", "worker_unblocked"]
+    watched.now += 60.0
+    watched.check(61.5)
+    watched.lines.warning.assert_called_with("worker_blocked", slot=0, pid=7, seconds=61.5, suppressed=0)
+    watched.check(0.0)
+    assert watched.logged() == watched.noted() == ["worker_blocked", "worker_unblocked"] * 2
 
 
 def test_the_place_that_blocks_a_worker_is_logged(watched: Watched) -> None:
     watched.stall = Stall("made", "receive", "made.py:3", 99.0)
     watched.check(1.5)
-    watched.log.warning.assert_called_once_with(
+    watched.lines.warning.assert_called_once_with(
         "worker_blocked", slot=0, pid=7, seconds=1.5, plugin="made", hook="receive", where="made.py:3", suppressed=0
     )
 
@@ -95,4 +112,4 @@ def test_a_worker_at_a_breakpoint_is_not_reported(watched: Watched) -> None:
     planner = watched.planner
     planner.settings = dataclasses.replace(planner.settings, debug=True)
     watched.check(60.0)
-    assert watched.logged() == []
+    assert watched.logged() == watched.noted() == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 from unittest.mock import Mock
@@ -11,8 +12,9 @@ import pytest
 
 from planner_settings import host_settings
 from reactorhost.config.settings import Layer, Origin
-from reactorhost.errors import BootError
+from reactorhost.errors import BootError, ReactorhostError
 from reactorhost.ipc.counters import Counters, Timings
+from reactorhost.ipc.hold_reason import HoldReason
 from reactorhost.ipc.messages import Order, Report
 from reactorhost.ipc.service_pages import ServiceRecords
 from reactorhost.master.context import MasterContext
@@ -244,8 +246,45 @@ def test_the_progress_of_a_stop_has_what_plugins_hold_the_workers_for() -> None:
     for pid in (100, 101, 99):
         reported(pid, {"holds": [{"plugin": "store", "reason": "the disk is full"}]})
     host.reactor.turn(0)
-    text = watcher.progress.call_args.args[0]
-    assert text.endswith(" s left, held by store: the disk is full")
+    (text,), fields = watcher.progress.call_args
+    assert re.fullmatch(r"at most \d+ s left, held by store: the disk is full", text)
+    assert fields["held"]
+
+
+@pytest.mark.parametrize(
+    ("holds", "stops", "status"),
+    [(["the disk is full"], True, 1), ([], True, 0), (["the disk is full"], False, 0)],
+    ids=["in vain", "released", "before the stop"],
+)
+def test_a_stop_fails_if_a_worker_has_ended_before_a_plugin_was_done(
+    holds: list[str], stops: bool, status: int
+) -> None:
+    host = Host(1, [100, 101])
+    host.settle()
+    host.planner.ready(100, 0.0)
+    host.settle()
+    watcher = Mock()
+    if stops:
+        host.lifecycle.stop(watcher)
+        host.reactor.turn(0)
+    host.planner.workers[100].holds = tuple(HoldReason("store", reason) for reason in holds)
+    last = Sample(1.0, Counters(tick=0.5), [Timings()], ())
+    host.lifecycle._exited(100, ExitReport("exit status 0", 0, last, None, None, ServiceRecords()))
+    if not stops:
+        host.settle()
+        host.lifecycle.stop(watcher)
+        host.reactor.turn(0)
+        host.lifecycle._exited(101, ExitReport("exit status 0", 0, last, None, None, ServiceRecords()))
+    host.reactor.call_soon(host.reactor.stop)
+    failures: list[ReactorhostError] = []
+    try:
+        host.lifecycle.run()
+    except ReactorhostError as error:
+        failures.append(error)
+    assert "host_stopped" in host.events("info")
+    assert [str(each) for each in failures] == ["the host has stopped before store was done: the disk is full"] * status
+    assert [each.exit_status for each in failures] == [8] * status
+    assert [call.args[0] for call in watcher.failed.call_args_list] == failures
 
 
 @pytest.mark.parametrize("delay", [0.0, 7.0])

@@ -64,5 +64,7 @@ def test_a_worker_that_is_silent_is_not_ready() -> None:
     silent, *_ = host.planner.workers
     host.count(silent, heartbeat=now - 20.0)
     document = StatusBuilder(host.context, STARTED_AT, now).document()
+    (row,) = (each for each in document["workers"] if each["pid"] == silent)
+    assert (row["cpu_percent"], row["busy_percent"]) == (None, None), "its page is of the time before"
     assert [each["pid"] for each in document["workers"] if each["silent_seconds"] is not None] == [silent]
     assert (document["workers_ready"], document["workers_wanted"]) == (WORKERS - 1, WORKERS)

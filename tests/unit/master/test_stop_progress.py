@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 from unittest.mock import Mock
 
@@ -9,8 +10,11 @@ import pytest
 
 from planner_settings import host_settings
 from reactorhost.ipc.connection_query import Row
+from reactorhost.ipc.counters import Counters
+from reactorhost.ipc.stall import Stall
 from reactorhost.master.plan.planner import HostState, Planner
 from reactorhost.master.stop_progress import StopProgress
+from reactorhost.system import procfs
 
 
 class Stop:
@@ -28,11 +32,15 @@ class Stop:
         self.requests = Mock()
         context: Any = Mock(planner=self.planner, requests=self.requests)
         context.pool.connections = lambda: connections
+        self.heartbeats: dict[int, float] = {}
+        self.stalls: dict[int, Stall] = {}
+        context.pool.counters = lambda pid: Counters(heartbeat=self.heartbeats[pid])
+        context.pool.stall = self.stalls.get
         self.progress = StopProgress(context)
 
     def client(self) -> str:
         """Return what is said of a client."""
-        return self.progress.report().client
+        return self.progress.report().waits_for
 
     def answer(self, *rows: Row) -> None:
         """Answer the last request, each worker with one of these rows."""
@@ -58,6 +66,7 @@ def row(idle: float, state: str = "open", queued: int = 0) -> Row:
         (row(5), "127.0.0.1:5 idle for 5 s"),
         (row(5, "lingering"), "127.0.0.1:5 does not close its side"),
         (row(5, "flushing", 9), "127.0.0.1:5 has 9 bytes to receive"),
+        (row(5, "open", 9), "127.0.0.1:5 has 9 bytes to receive"),
     ],
 )
 def test_the_client_that_is_silent_for_longest_is_named(client: Row, text: str) -> None:
@@ -79,9 +88,31 @@ def test_workers_get_another_request_only_when_they_have_answered() -> None:
     assert [worker.pid for worker in workers] == [100, 101]
     stop.answer()
     stop.planner.workers[100].silent = True
+    stop.heartbeats[100] = time.monotonic()
     stop.progress.report()
     workers, *_ = stop.requests.send.call_args.args
     assert [worker.pid for worker in workers] == [101]
+
+
+def test_the_worker_whose_loop_stands_still_for_longest_is_named_before_a_client(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stop = Stop(2)
+    stop.client()
+    stop.answer(row(5))
+    now = time.monotonic()
+    for pid, seconds in ((100, 3.0), (101, 12.0)):
+        stop.planner.workers[pid].silent = True
+        stop.heartbeats[pid] = now - seconds
+    assert stop.client() == "worker 1 silent for 12 s"
+    stop.stalls[101] = Stall("slow", "receive", "slow.py:15", now, "10.0.0.7:4711")
+    assert stop.client() == "worker 1 silent for 12 s in slow.receive at slow.py:15 for 10.0.0.7:4711"
+    # The code that it was in does not hold it.
+    monkeypatch.setattr(procfs, "state", {101: "stopped"}.get)
+    assert stop.client() == "worker 1 silent for 12 s, stopped by a signal"
+    for pid in (100, 101):
+        stop.planner.workers[pid].silent = False
+    assert stop.client() == "127.0.0.1:5 idle for 5 s"
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,9 @@ def test_an_action_that_the_system_refuses_does_not_stop_the_others() -> None:
     planner.next_at.return_value = None
     listeners = Mock(close_slot=Mock(side_effect=[OSError(errno.ENOBUFS, "No buffer space available"), None]))
     log = Mock()
-    context = SimpleNamespace(reactor=reactor, log=log, listeners=listeners, planner=planner, pool=Mock())
+    context = SimpleNamespace(
+        reactor=reactor, log=log, listeners=listeners, planner=planner, pool=Mock(), introductions=Mock()
+    )
     Supervisor(context).schedule()  # type: ignore[arg-type]
     planner.begin_reload.return_value = planner.reload.finish.return_value = False
     reactor.turn(0)
@@ -31,7 +33,9 @@ def test_what_plugins_allow_is_logged_when_it_changes() -> None:
     host = FakeSupervisor(3, one=None, two=2)
     host.running()
     log, reactor = Mock(), Reactor(FakePoller(FakeClock()))
-    context = SimpleNamespace(reactor=reactor, log=log, listeners=Mock(), planner=host.planner, pool=Mock())
+    context = SimpleNamespace(
+        reactor=reactor, log=log, listeners=Mock(), planner=host.planner, pool=Mock(), introductions=Mock()
+    )
     supervisor = Supervisor(context)  # type: ignore[arg-type]
     for declared in (
         {"one": (2, "chat"), "two": (2, "chat")},
@@ -56,7 +60,9 @@ def test_only_listening_sockets_of_services_that_its_slot_serves_are_lent_to_an_
     ]
     listeners = Mock(owned_by=Mock(return_value=sockets))
     reactor, pool = Reactor(FakePoller(FakeClock())), Mock()
-    context = SimpleNamespace(reactor=reactor, log=Mock(), listeners=listeners, planner=host.planner, pool=pool)
+    context = SimpleNamespace(
+        reactor=reactor, log=Mock(), listeners=listeners, planner=host.planner, pool=pool, introductions=Mock()
+    )
     supervisor = Supervisor(context)  # type: ignore[arg-type]
     for adopter in (second, third):
         supervisor._try(actions.Adopt(0, adopter), host.now)
@@ -69,11 +75,31 @@ def test_a_slot_for_sockets_that_were_given_up_ends_at_once_if_there_are_none() 
     host.running()
     listeners = Mock(move=Mock(return_value=False))
     reactor, pool = Reactor(FakePoller(FakeClock())), Mock()
-    context = SimpleNamespace(reactor=reactor, log=Mock(), listeners=listeners, planner=host.planner, pool=pool)
+    context = SimpleNamespace(
+        reactor=reactor, log=Mock(), listeners=listeners, planner=host.planner, pool=pool, introductions=Mock()
+    )
     Supervisor(context).limit_services({"default": (1, "chat")})  # type: ignore[arg-type]
     assert sorted(host.planner.slots) == [0, 1]
     order = {"order": "move", "service": "default", "slots": (1,), "to": 256}
     assert order in [call.args[1] for call in pool.order.call_args_list]
+
+
+def test_the_start_of_a_worker_is_logged_once_until_its_slot_is_ready() -> None:
+    host = FakeSupervisor(1)
+    host.running()
+    log, reactor, pool = Mock(), Reactor(FakePoller(FakeClock())), Mock(fork=Mock(side_effect=range(2000, 2004)))
+    context = SimpleNamespace(
+        reactor=reactor, log=log, listeners=Mock(), planner=host.planner, pool=pool, introductions=Mock()
+    )
+    supervisor = Supervisor(context)  # type: ignore[arg-type]
+    host.exit(1000)
+    for pid in (2000, 2001, 2002):
+        supervisor._try(actions.Spawn(0, 1), host.now)
+        if pid < 2002:
+            host.exit(pid)
+    host.planner.ready(2002, host.now)
+    supervisor._try(actions.Spawn(0, 2), host.now)
+    assert [call.kwargs["pid"] for call in log.info.call_args_list] == [2000, 2003]
 
 
 def test_a_worker_is_forked_with_the_sockets_that_its_slot_has_if_others_cannot_be_made() -> None:
@@ -82,7 +108,9 @@ def test_a_worker_is_forked_with_the_sockets_that_its_slot_has_if_others_cannot_
     no_room = OSError(errno.EMFILE, "Too many open files")
     listeners = Mock(open_slot=Mock(side_effect=[no_room, None]), of_slot=Mock(return_value=["socket"]))
     log, reactor, pool = Mock(), Reactor(FakePoller(FakeClock())), Mock(fork=Mock(side_effect=[2000, 2001]))
-    context = SimpleNamespace(reactor=reactor, log=log, listeners=listeners, planner=host.planner, pool=pool)
+    context = SimpleNamespace(
+        reactor=reactor, log=log, listeners=listeners, planner=host.planner, pool=pool, introductions=Mock()
+    )
     supervisor = Supervisor(context)  # type: ignore[arg-type]
     for _ in range(2):
         supervisor._try(actions.Spawn(0, 1), host.now)

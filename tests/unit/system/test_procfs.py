@@ -35,6 +35,17 @@ def test_the_state_of_a_process_is_read_behind_its_name(monkeypatch: pytest.Monk
     assert procfs.state(7) == "stopped"
 
 
+def test_the_processor_time_of_a_process_is_read_behind_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    fields = " ".join(map(str, range(3, 53)))
+    monkeypatch.setattr(procfs, "_content", lambda _path: f"7 (a) S (b) {fields}".encode())
+    monkeypatch.setattr(procfs, "_TICKS", 100)
+    assert procfs.cpu_seconds(7) == 0.29
+
+
+def test_the_processor_time_of_a_process_that_has_gone_is_unknown() -> None:
+    assert procfs.cpu_seconds(2**22 + 1) is None
+
+
 def test_the_state_of_a_process_that_has_gone_is_unknown() -> None:
     assert procfs.state(2**22 + 1) is None
 

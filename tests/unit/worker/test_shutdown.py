@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from reactorhost import Worker, hookimpl
+from reactorhost.ipc.messages import Message, Report
 from reactorhost.plugins.loading import load_object
 from reactorhost.reactor import Reactor
 from reactorhost.testing.fakes import FakeClock, FakePoller
@@ -81,14 +82,15 @@ class Recorder(NoPeers):
 
 
 class Leaving:
-    """A worker without connections, which a plugin holds, and its fake time."""
+    """A worker without connections, which a plugin holds, its fake time, and which holds it has reported."""
 
     def __init__(self, plugin: object) -> None:
         self.clock = FakeClock(100.0)
         self.reactor = Reactor(FakePoller(self.clock), self.clock)
-        self.parts = WorkerBuilder(reactor=self.reactor, hook_failed=lambda *failure: pytest.fail(f"{failure}")).build(
-            [LoadedService("a", [load_object(plugin, "a")])], Limits()
-        )
+        self.held: list[list[str]] = []
+        self.parts = WorkerBuilder(
+            reactor=self.reactor, hook_failed=lambda *failure: pytest.fail(f"{failure}"), send=self.reported
+        ).build([LoadedService("a", [load_object(plugin, "a")])], Limits())
         self.parts.call(self.parts.hooks.worker_start)
         self.lifecycle = Lifecycle()
         sockets: Any = types.SimpleNamespace(in_use=False, abandon=lambda: None)
@@ -103,6 +105,10 @@ class Leaving:
         self.clock.now += seconds
         self.reactor.turn(0)
         self.reactor.turn(0)
+
+    def reported(self, report: Message) -> None:
+        if report["report"] is Report.HELD:
+            self.held.append([each["reason"] for each in report["holds"]])
 
     def has_left(self) -> bool:
         return self.lifecycle.state is WorkerState.LEAVING
@@ -150,6 +156,23 @@ def test_a_worker_that_is_held_leaves_when_its_connections_would_have_been_close
     leaving.advance(0.2)
     assert leaving.has_left()
     assert not plugin.hold.active
+
+
+@pytest.mark.parametrize("late", [True, False], ids=["in time", "in vain"])
+def test_what_worker_stop_has_not_released_is_reported_at_the_end(late: bool) -> None:
+    class Late(Saving):
+        @hookimpl
+        def worker_stop(self) -> None:
+            if late:
+                self.hold.release()
+
+    leaving = Leaving(Late(60.0))
+    leaving.shutdown.drain(30.0, final=False)
+    leaving.advance(30.0)
+    leaving.advance(1.0)
+    assert leaving.has_left()
+    leaving.shutdown.finish()
+    assert leaving.held == [["it is not saved"], *([[]] if late else [])]
 
 
 def test_a_worker_that_is_to_leave_at_once_is_not_held() -> None:

@@ -7,7 +7,7 @@ from reactorhost_redisserver.commands.information import INFO_SECTIONS
 from reactorhost_redisserver.commands.keys import database_of
 from reactorhost_redisserver.dispatch import Command, container
 from reactorhost_redisserver.globs import compiled
-from reactorhost_redisserver.numbers import parse_integer
+from reactorhost_redisserver.numbers import parse_bytes
 from reactorhost_redisserver.replies import OK, SYNTAX_ERROR, ReplyError, array, bulk, integer, mapping, shown
 from reactorhost_redisserver.server import Saver
 
@@ -66,7 +66,7 @@ def save(client: Client, words: list[bytes]) -> bytes:
 
 def bgsave(client: Client, words: list[bytes]) -> bytes:
     """Begin to store all keys."""
-    if len(words) == 2 and words[1].upper() != b"SCHEDULE":
+    if len(words) > 1 and (len(words) > 2 or words[1].upper() != b"SCHEDULE"):
         raise ReplyError(SYNTAX_ERROR)
     saver = _saver(client)
     if saver.running:
@@ -124,8 +124,11 @@ def config_set(client: Client, words: list[bytes]) -> bytes:
     name = words[2].lower()
     if name != b"maxmemory" or len(words) != 4:
         raise ReplyError(f"ERR Unknown option or number of arguments for CONFIG SET - '{shown(words[2])}'")
-    number = parse_integer(words[3], "ERR CONFIG SET failed (possibly related to argument 'maxmemory')")
-    client.server.max_memory = max(number, 0)
+    number = parse_bytes(words[3])
+    if number is None:
+        reason = "argument must be a memory value"
+        raise ReplyError(f"ERR CONFIG SET failed (possibly related to argument 'maxmemory') - {reason}")
+    client.server.max_memory = number
     return OK
 
 

@@ -14,6 +14,7 @@ from reactorhost_redisserver.numbers import (
     OVERFLOW,
     add_floats,
     format_float,
+    parse_count,
     parse_float,
     parse_integer,
 )
@@ -152,7 +153,7 @@ def hrandfield(client: Client, words: list[bytes]) -> bytes:
     if len(words) == 2:
         fields = client.database.hash(words[1])
         return client.null if fields is None else bulk(random.choice(list(fields)))  # noqa: S311 no secret
-    count = parse_integer(words[2])
+    count = parse_count(words[2])
     if len(words) > 4 or (len(words) == 4 and words[3].upper() != b"WITHVALUES"):
         raise ReplyError(SYNTAX_ERROR)
     with_values = len(words) == 4

@@ -10,7 +10,7 @@ from reactorhost_redisserver.client import Client
 from reactorhost_redisserver.commands.scanning import MOST_REPEATED, parse_cursor, scan_options, scan_reply
 from reactorhost_redisserver.dispatch import Command
 from reactorhost_redisserver.keyspace import Set, member_bytes
-from reactorhost_redisserver.numbers import NOT_POSITIVE, parse_integer
+from reactorhost_redisserver.numbers import NOT_POSITIVE, parse_count, parse_integer
 from reactorhost_redisserver.replies import (
     EMPTY_ARRAY,
     ONE,
@@ -168,7 +168,7 @@ def srandmember(client: Client, words: list[bytes]) -> bytes:
     if len(words) == 2:
         chosen = _chosen(client.database.members(words[1]) or set(), 1)
         return bulk(chosen[0]) if chosen else client.null
-    count = parse_integer(words[2])
+    count = parse_count(words[2])
     if count < -MOST_REPEATED:
         raise ReplyError("ERR value is out of range")
     present = client.database.members(words[1])

@@ -38,7 +38,7 @@ def command_info(client: Client, words: list[bytes]) -> bytes:
     if len(words) <= 2:
         return array([_described(client, each) for each in COMMANDS])
     found = [TABLE.get(word.lower()) for word in words[2:]]
-    return array([client.null_array if each is None else _described(client, each) for each in found])
+    return array([client.null if each is None else _described(client, each) for each in found])
 
 
 def _described(client: Client, each: Command) -> bytes:

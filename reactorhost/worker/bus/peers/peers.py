@@ -112,7 +112,7 @@ class Peers:
         self._unknown: set[Peer] = set()
         # Introduced after messages for them were lost.
         self._late: set[Peer] = set()
-        # Introduced when all were known.
+        # Those that have begun to use the bus later.
         self._newer: set[Peer] = set()
 
     # Outbound.
@@ -208,7 +208,8 @@ class Peers:
         self._routes.add_peer(peer)
         if late:
             self._late.add(peer)
-        if self._state is PeersState.COMPLETE:
+        # A pair that was missing may be an older one.
+        if self._state is PeersState.COMPLETE or (self._state is PeersState.INTRODUCED and not late):
             self._newer.add(peer)
         else:
             self._unknown.add(peer)

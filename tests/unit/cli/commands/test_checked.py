@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from reactorhost.cli.commands.checked import CheckRow, checked, lines
+from reactorhost.config.layers import Arguments
 from reactorhost.config.resolve import resolve
 
 FILE = """
@@ -40,12 +41,12 @@ def test_every_part_of_the_settings_has_a_row(tmp_path: Path) -> None:
     ]
     assert [row.detail for row in found[2:4]] == ["loaded, for service a", "loaded, for services a, b"]
     assert [row[1:] for row in found if row.check == "address"] == [
-        ("tcp://127.0.0.1:0", "of this machine, not bound, for service a"),
-        ("unix:///tmp/a", "can be made, not bound, for service a"),
-        ("unix://@a", "in a namespace of its own, not bound, for service a"),
+        ("tcp://127.0.0.1:0", "of this machine, may be in use, for service a"),
+        ("unix:///tmp/a", "can be made, may be in use, for service a"),
+        ("unix://@a", "in a namespace of its own, may be in use, for service a"),
         ("fd://a", "passed by systemd at the start, for service a"),
-        ("udp://127.0.0.1:0", "of this machine, not bound, for service b"),
-        ("tcp://127.0.0.1:9901", "of this machine, not bound, for probes and metrics"),
+        ("udp://127.0.0.1:0", "of this machine, may be in use, for service b"),
+        ("tcp://127.0.0.1:9901", "of this machine, may be in use, for probes and metrics"),
     ]
     assert [(row.check, row.subject, row.detail) for row in found[-3:]] == [
         ("run directory", os.path.realpath(tmp_path / "run"), "can be made"),
@@ -57,8 +58,14 @@ def test_every_part_of_the_settings_has_a_row(tmp_path: Path) -> None:
 def test_the_settings_are_counted_by_where_they_come_from(tmp_path: Path) -> None:
     row = rows(tmp_path, FILE, REACTORHOST_BACKLOG="7")[0]
     lines_with_a_value = sum("=" in line for line in FILE.splitlines())
-    expected = f"set by 2 flags, 1 variable, {lines_with_a_value} lines"
+    expected = f"set by 1 flag, 1 variable, {lines_with_a_value} lines"
     assert row == CheckRow("settings", str(tmp_path / "host.toml"), expected)
+
+
+def test_an_argument_is_not_counted_as_a_flag(tmp_path: Path) -> None:
+    flags = {"plugins": Arguments(["echo"]), "run_dir": str(tmp_path / "run")}
+    row, *_ = checked(resolve(flags, {}, tmp_path))
+    assert row.detail == "set by 1 argument, 1 flag"
 
 
 def test_the_columns_are_aligned() -> None:

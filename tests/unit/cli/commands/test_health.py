@@ -9,9 +9,11 @@ import pytest
 
 from reactorhost.cli import client
 from reactorhost.cli.app import _run
-from reactorhost.errors import NotPermittedError, ReactorhostError
+from reactorhost.errors import NotPermittedError, NotRunningError, ReactorhostError
 
 LEAVES = "the host is being stopped"
+FULL = "every worker is full"
+ABSENT = "host 'default' is not running"
 FOREIGN = "host 'default' belongs to user root"
 
 
@@ -21,9 +23,10 @@ FOREIGN = "host 'default' belongs to user root"
         ((), [], 0, "ready\n", ""),
         (("--ready",), [], 0, "ready\n", ""),
         (("--live",), [LEAVES], 0, "alive\n", ""),
-        ((), [LEAVES], 1, "", f"{LEAVES}\n"),
-        ((), NotPermittedError(FOREIGN), 1, "", f"{FOREIGN}\n"),
-        (("--live",), NotPermittedError(FOREIGN), 1, "", f"{FOREIGN}\n"),
+        ((), [LEAVES, FULL], 1, "", f"reactorhost: {LEAVES}\nreactorhost: {FULL}\n"),
+        ((), NotPermittedError(FOREIGN), 1, "", f"reactorhost: {FOREIGN}\n"),
+        (("--live",), NotRunningError(ABSENT, hint="start it"), 1, "", f"reactorhost: {ABSENT}\n  hint: start it\n"),
+        (("-q",), NotPermittedError(FOREIGN), 1, "", ""),
     ],
 )
 def test_the_status_is_0_or_1(
@@ -50,7 +53,7 @@ def test_the_status_is_0_or_1(
         "schema": 1,
         "live": alive,
         "ready": reply == [],
-        "not_ready": reply if alive else [FOREIGN],
+        "not_ready": [reply.what] if isinstance(reply, ReactorhostError) else reply,
     }
 
 

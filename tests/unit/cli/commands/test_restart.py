@@ -16,6 +16,7 @@ from reactorhost.cli import client
 from reactorhost.cli.app import _run
 from reactorhost.cli.commands.launch import Launch, resolved
 from reactorhost.cli.commands.restart import _check_addresses, _checked, restart
+from reactorhost.cli.commands.stop import Stopped
 from reactorhost.config.resolve import Location, resolve
 from reactorhost.dashboard.output.progress import ProgressView
 from reactorhost.errors import ReactorhostError, StoppedEarlyError
@@ -112,12 +113,28 @@ def test_an_interrupt_of_the_check_says_what_the_host_does(
 def test_the_new_start_prints_what_the_restart_was_asked_for(
     monkeypatch: pytest.MonkeyPatch, words: str, executed: list[str]
 ) -> None:
-    for name in ("_checked", "stop_and_wait"):
-        monkeypatch.setattr(restart_module, name, Mock())
-    execute = Mock()
-    monkeypatch.setattr(restart_module.os, "execve", execute)
+    execute = executing(monkeypatch, Stopped("chat"))
     assert _run(words.split()) == 0
     assert execute.call_args.args[1][-len(executed) :] == executed
+
+
+def executing(monkeypatch: pytest.MonkeyPatch, stopped: Stopped) -> Mock:
+    """Return what is called in place of execve(2), after a stop that ends so."""
+    monkeypatch.setattr(restart_module, "_checked", Mock())
+    monkeypatch.setattr(restart_module, "stop_and_wait", Mock(return_value=stopped))
+    execute = Mock()
+    monkeypatch.setattr(restart_module.os, "execve", execute)
+    return execute
+
+
+@pytest.mark.usefixtures("replied")
+def test_a_host_whose_stop_was_not_complete_is_started_again_with_a_warning(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    execute = executing(monkeypatch, Stopped("chat", ReactorhostError("the host has stopped before store was done")))
+    assert _run(["restart"]) == 0
+    execute.assert_called_once()
+    assert "reactorhost: warning: the host has stopped before store was done\n" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("replied")

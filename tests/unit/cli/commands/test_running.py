@@ -6,6 +6,7 @@ import click
 import pytest
 
 from reactorhost.cli.commands.running import WorkerCount
+from reactorhost.cli.failures import InvalidArgumentError
 
 
 @pytest.mark.parametrize(("written", "passed"), [("3", 3), (" 256 ", 256), ("2-8", "2-8"), ("auto", "auto")])
@@ -20,5 +21,6 @@ def test_anything_else_is_a_usage_error(written: str) -> None:
 
 
 def test_the_error_says_what_can_be_written() -> None:
-    with pytest.raises(click.BadParameter, match=r'write 4, "2-16" or "auto"$'):
+    with pytest.raises(InvalidArgumentError) as refused:
         WorkerCount().convert("many", None, None)
+    assert refused.value.advice == 'write 4, "2-16" or "auto"'

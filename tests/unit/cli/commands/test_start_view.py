@@ -25,8 +25,8 @@ class FakeView:
         self.closed = False
         self.made.append(self)
 
-    def show(self, *arguments: Any) -> None:
-        self.shown.append(arguments)
+    def show(self, *arguments: Any, soon: bool = False) -> None:
+        self.shown.append((*arguments, "soon") if soon else arguments)
 
     def close(self) -> None:
         self.closed = True
@@ -83,10 +83,12 @@ def test_a_stop_is_shown_on_a_terminal_that_has_no_log(
     with made(monkeypatch, terminal=terminal, **flags) as view:
         for connections, client in ((3, ""), (1, "127.0.0.1:7 idle for 5 s")):
             view.stopping(StopReport(f"{connections} open", client, connections, 1, 5.0))
+        view.stopping(StopReport("held by store", "", 0, 1, 4.0, held=True))
     _, stop = views
     assert stop.options["shown"] is shown
     assert stop.shown == [
         ("3 open; Ctrl-C: at once", 0, 3),
         ("1 open; Ctrl-C: at once; 127.0.0.1:7 idle for 5 s", 2, 3),
+        ("held by store; Ctrl-C: at once", 3, 3, "soon"),
     ]
     assert stop.closed

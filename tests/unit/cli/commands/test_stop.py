@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 from pathlib import Path
@@ -42,5 +43,19 @@ def test_the_name_is_read_also_if_the_master_ended_before(tmp_path: Path) -> Non
             served, _ = listener.accept()
             with served:
                 served.sendall(b'{"status": 0, "name": "shop"}\n')
-            assert _wait_with_progress(client, master, HIDDEN) == "shop"
+            assert _wait_with_progress(client, master, HIDDEN) == ("shop", None)
     master.close()
+
+
+def test_a_host_reports_before_its_end_that_the_stop_was_not_complete(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "control"))
+        listener.listen()
+        with ControlClient(tmp_path / "control") as client:
+            served, _ = listener.accept()
+            with served:
+                served.sendall(b'{"status": 0, "name": "shop"}\n{"progress": "1 open", "connections": 1}\n')
+                served.sendall(json.dumps(ReactorhostError("not done").as_fields()).encode() + b"\n")
+            master = _Master(Location("default", tmp_path, False), 1, None)
+            name, failure = _wait_with_progress(client, master, HIDDEN)
+    assert (name, str(failure)) == ("shop", "not done")

@@ -333,6 +333,8 @@ def test_the_title_names_a_state_in_which_clients_should_go_elsewhere(fields: di
 def test_the_last_frame_of_a_lost_host_is_dimmed() -> None:
     frame = render(lost(), View(), Size(120, 40))
     assert "disconnected 3 s, retrying" in as_plain(frame)
+    assert "ready" not in as_plain(frame[:1])
+    assert as_plain(render(lost(), View(), Size(40, 10))).startswith("reactorhost   ")
     assert {style for line in frame[1:] for _, style in line} <= {"dim", ""}
 
 
@@ -385,6 +387,23 @@ def test_on_a_very_small_screen_the_last_line_is_for_notices(notice: str, shown:
 def test_the_last_line_shows_only_keys_that_have_an_effect(page: Page, sorts: bool, filters: bool) -> None:
     keys = rows_of(calm(), View(page=page), Size(200, 20))[-1]
     assert ("<> sort" in keys, "/ filter" in keys) == (sorts, filters)
+
+
+@pytest.mark.parametrize(
+    ("found", "view", "heat", "clients", "recycle"),
+    [
+        (calm(), View(), False, True, True),
+        (many(), View(), True, True, True),
+        (calm(), workers(selected=ProcessKey(None, 4242)), False, False, False),
+        (calm(), process(None, 4242), False, False, False),
+        (calm(), process(0, 4243), False, True, True),
+    ],
+)
+def test_the_last_line_shows_no_keys_that_do_not_apply(
+    found: Snapshot, view: View, heat: bool, clients: bool, recycle: bool
+) -> None:
+    keys = rows_of(found, view, Size(200, 20))[-1]
+    assert ("m heat map" in keys, " clients" in keys, "K recycle" in keys) == (heat, clients, recycle)
 
 
 def test_an_unknown_value_is_a_dash() -> None:

@@ -44,7 +44,7 @@ def headings_of(page: Page) -> str:
     made = document(2, plugins=[plugin("echo", None, waiting_share=0.5)])
     rows: dict[Page, list[Line]] = {
         Page.WORKERS: [tuple((column.heading, "") for column in ALL if column.name != "state")],
-        Page.SERVICES: [service_table([], 4, 250)[0]],
+        Page.SERVICES: [service_table([], made, 250)[0]],
         Page.CLIENTS: [grid(columns_of(group), [], 250)[0] for group in (None, *Grouping)],
         Page.PLUGINS: [hook_chain(made, 250)[0], listener_table([], 250)[0]],
     }

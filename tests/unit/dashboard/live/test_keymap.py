@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from documents import client_row, document, event, on_bus, scaling, troubled
 from reactorhost.dashboard.live.keymap import press
 from reactorhost.dashboard.model.requests import HostRequest, Request, ViewAction
-from reactorhost.dashboard.model.snapshot import Connections, Snapshot, following
+from reactorhost.dashboard.model.snapshot import Connections, Link, Snapshot, following
 from reactorhost.dashboard.model.view import ClientKey, Focus, Overlay, Page, ProcessKey, View
 from reactorhost.dashboard.pages.clients import connection_query
 from reactorhost.dashboard.tables.process_selection import selected_row
@@ -187,11 +187,16 @@ LISTED = replace(
 def test_enter_goes_in_from_a_service_to_a_client_and_escape_back_to_the_same_rows() -> None:
     view = seen("2", "enter")
     assert (view.page, view.focus) == (Page.WORKERS, Focus(service="default"))
-    view = seen("down", "down", "down", "enter", view=view)
+    view = seen("down", "down", "enter", view=view)
     assert (view.page, view.focus.process) == (Page.WORKER, ProcessKey(1, 4244))
     view = seen("enter", "down", "down", "enter", view=view, snapshot=LISTED)
     assert (view.page, view.focus) == (Page.CLIENT, Focus("default", ProcessKey(1, 4244), ClientKey(4244, 18)))
-    assert [place.label for place in view.trail] == ["default", "worker 1", "clients", "client 18"]
+    assert [place.label for place in view.trail] == [
+        "default",
+        "worker 1",
+        "clients",
+        LISTED.connections.rows[1]["peer"],
+    ]
     view = seen("backspace", view=view, snapshot=LISTED)
     assert (view.page, view.table.selected, view.focus.client) == (Page.CLIENTS, ClientKey(4244, 18), None)
     view = seen("esc", "esc", view=view)
@@ -328,12 +333,6 @@ def test_a_number_that_ends_scaling_by_load_says_so(automatic: bool, said: bool)
     assert request.question.endswith("; the number then does not follow the load any more") is said
 
 
-@pytest.mark.parametrize("name", ["R", "K", "+", "-", "="])
-def test_read_only_disables_the_keys_that_change_the_host(name: str) -> None:
-    view = replace(View.of(Page.WORKERS, selected=ProcessKey(0, 4243)), read_only=True)
-    assert after(name, view=view) == (view, None)
-
-
 @given(st.lists(st.sampled_from(KEYS), max_size=30), st.sampled_from([None, SNAPSHOT, following(None, troubled())]))
 def test_no_sequence_of_keys_sends_a_request_without_confirmation(names: list[str], snapshot: Snapshot | None) -> None:
     view = View()
@@ -352,3 +351,29 @@ def test_read_only_never_sends_a_request(names: list[str]) -> None:
     for name in names:
         view, request = press(view, name, SNAPSHOT)
         assert not isinstance(request, HostRequest)
+
+
+def test_a_letter_sorts_by_a_column_that_has_no_room() -> None:
+    view = seen("E", view=View(size=Size(120, 40)))
+    assert (view.table.sort, view.notice) == ("errors", "sorted by ERR/s, largest first; the column has no room")
+    assert seen("E", view=View(size=Size(200, 40))).notice == "sorted by ERR/s, largest first"
+    assert seen("I", view=view).table.inverted
+    assert seen("I", view=view).table.sort == "errors"
+
+
+def test_a_host_that_is_gone_is_not_changed() -> None:
+    gone = replace(SNAPSHOT, link=Link(lost_seconds=3))
+    for key in "R+-":
+        view, request = after(key, snapshot=gone)
+        assert (view.overlay, view.notice, request) == (Overlay.NONE, "the host does not run", None)
+
+
+@pytest.mark.parametrize(("source", "words"), [("", "--read-only disables this key"), ("replay", "a recording cannot")])
+def test_a_key_that_is_disabled_says_why(source: str, words: str) -> None:
+    of_source = replace(SNAPSHOT, link=Link(source=source))
+    before = replace(View.of(Page.WORKERS, selected=ProcessKey(0, 4243)), read_only=True)
+    for key in "RK+-=":
+        view, request = after(key, view=before, snapshot=of_source)
+        assert view.notice.startswith(words)
+        assert (replace(view, notice=""), request) == (before, None)
+    assert after("x", view=View(read_only=True))[0].notice == ""

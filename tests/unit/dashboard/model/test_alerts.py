@@ -167,9 +167,7 @@ def test_full_workers_are_an_error_when_no_other_one_has_room() -> None:
         ),
         (
             {"crashes": [event(80.0, "reload_failed", "error", slot=1, error="no name 'x'")]},
-            Alert(
-                AlertLevel.WARNING, "reload failed at slot 1, the old worker stays: no name 'x', 1m20s ago", Page.LOG
-            ),
+            Alert(AlertLevel.WARNING, "reload failed at slot 1: no name 'x', 1m20s ago", Page.LOG),
         ),
         (
             {
@@ -202,6 +200,25 @@ def test_the_crashes_of_a_slot_in_back_off_are_no_further_alerts() -> None:
     ]
     slots = [slot(0), slot(1, "backoff", reason="signal 11 (SIGSEGV)")]
     assert texts(document(2, slots=slots, crashes=crashes)) == ["slot 1 has no worker: signal 11 (SIGSEGV)"]
+
+
+def test_a_worker_that_did_not_start_is_no_alert_once_its_slot_has_become_ready() -> None:
+    failed = repeated(event(60.0, "worker_not_booted", "error", slot=1, error="no"), 2, [0, 1], 90.0)
+    made = document(2, crashes=[failed])
+    assert texts(made) == ["workers 0-1 did not start: no, 2 times, 1m00s ago"]
+    made["workers"][0]["state_seconds"] = made["workers"][1]["state_seconds"] = 30.0
+    assert texts(made) == []
+    made["workers"][1]["state"] = "draining"
+    assert len(texts(made)) == 1
+
+
+def test_a_reload_that_failed_at_a_slot_in_back_off_is_an_alert_of_its_own() -> None:
+    failed = event(9.0, "reload_failed", "error", slot=1, error="no")
+    slots = [slot(0), slot(1, "backoff", reason="no name x")]
+    assert texts(document(2, slots=slots, crashes=[failed])) == [
+        "slot 1 has no worker: no name x",
+        "reload failed at slot 1: no, 9.0s ago",
+    ]
 
 
 def test_a_bus_that_loses_messages_or_its_server_is_an_error() -> None:

@@ -14,6 +14,7 @@ from documents import event as status_event
 from documents import repeated
 from reactorhost.dashboard.model.log_records import LogFilter, LogRecord, records
 from reactorhost.logs import ContextFormatter, JsonFormatter, TextFormatter
+from reactorhost.terminal_log import SharedDay, TerminalLines
 
 Formatter = type[ContextFormatter]
 
@@ -55,6 +56,16 @@ def test_a_record_is_read_as_it_was_written(
     again = read(json.dumps(json.loads(record.as_json())))
     assert again.fields == record.fields
     assert read(record.as_text()).fields.keys() == record.fields.keys()
+
+
+def test_a_line_of_the_access_log_keeps_its_service() -> None:
+    text = "2026-11-23T06:52:53.123Z plain 127.0.0.1:53422 0.004s in=32 out=32 reason=peer id=17 pid=4243"
+    record = read(text)
+    assert (record.level, record.event) == ("", text.split(" ", 1)[1])
+    assert record.as_text() == text
+    assert json.loads(record.as_json()) == {"time": record.time, "level": None, "event": record.event}
+    shown = record.for_terminal(TerminalLines(None, colour=False, day=SharedDay())).splitlines()[-1]
+    assert shown[12:].split() == record.event.split()
 
 
 def test_a_sentence_that_looks_like_fields_stays_a_sentence() -> None:

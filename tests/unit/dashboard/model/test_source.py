@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from documents import document, event
+from reactorhost.dashboard.model.requests import HostRequest
 from reactorhost.dashboard.model.source import HostSource, RecordingSource
 from reactorhost.errors import ReactorhostError
 from reactorhost.ipc.compact_status import compacted
@@ -76,3 +77,31 @@ def test_the_document_of_another_version_is_refused(monkeypatch: pytest.MonkeyPa
     source.advance(0.0)
     with pytest.raises(ReactorhostError, match="whose status has schema 1"):
         source.advance(1.0)
+
+
+class FakeRequest:
+    """A request whose result has arrived."""
+
+    verb, text, finished, failed, client = "disconnect", "disconnect: done", True, False, None
+
+    def __init__(self, path: Path, request: HostRequest) -> None: ...
+
+    def close(self) -> None: ...
+
+
+@pytest.mark.parametrize(("pressed_at", "left"), [(None, "disconnect: done"), (0.5, "disconnect: done"), (1.5, "")])
+def test_a_result_is_shown_until_a_key_is_pressed_after_it(
+    pressed_at: float | None, left: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reactorhost.dashboard.model.source.ControlClient", FakeClient)
+    monkeypatch.setattr("reactorhost.dashboard.model.source.SentRequest", FakeRequest)
+    ANSWERS.clear()
+    source = HostSource(Path("/run/x"), 1.0, 0.0)
+    source.send(HostRequest("disconnect", ""), 0.0)
+    source.advance(0.0)
+    if pressed_at is not None:
+        source.dismiss(pressed_at)
+    source.advance(2.0)
+    assert source.link(2.0).notice == left
+    source.advance(9.0)
+    assert source.link(9.0).notice == ""

@@ -18,6 +18,16 @@ def test_headings_stand_above_every_twentieth_line() -> None:
     assert written[1].split()[-1] == "400"
 
 
+@pytest.mark.parametrize(("width", "columns"), [(200, 16), (115, 16), (80, 10), (40, 5), (1, 4)])
+def test_a_line_fits_a_narrow_terminal(width: int, columns: int) -> None:
+    headings, line = BatchLines((), width).lines(troubled()).splitlines()
+    assert len(headings.split()) == len(line.split()) == columns
+    assert len(line) <= max(width, 33)
+    assert {"CLIENTS", "READY", "QUEUE"} <= set(headings.split())
+    # Columns that were chosen stay.
+    assert BatchLines(["cpu", "p50"], 10).lines(troubled()).split()[:4] == ["TIME", "READY", "CPU%", "P50"]
+
+
 def test_columns_can_be_chosen_if_they_have_a_total() -> None:
     written = BatchLines(["cpu", "p999"]).lines(document(1, listeners=[listener(1, fullest_depth=None)])).splitlines()
     assert written[0].split() == ["TIME", "READY", "CPU%", "P99.9", "QUEUE"]

@@ -152,6 +152,19 @@ def test_elsewhere_lines_are_written_on_change_and_seldom_and_say_that_the_comma
     assert made.output.written == ["reloading: 1 of 2, 35 s\n"]
 
 
+def test_elsewhere_what_the_operator_can_change_in_time_is_not_put_off() -> None:
+    made = Made(None)
+    made.view.show("2 open")
+    assert made.at(0.5) == ["reloading: 2 open\n"]
+    made.now = 101.0
+    made.view.show("the disk is full, 9 s left", soon=True)
+    assert made.output.written[-1] == "reloading: the disk is full, 9 s left\n"
+    made.now = 102.0
+    made.view.show("the disk is full, 8 s left", soon=True)
+    assert made.output.written[-1] == "reloading: the disk is full, 9 s left\n"
+    assert made.at(6.5) == ["reloading: the disk is full, 8 s left\n"]
+
+
 def test_in_the_background_of_a_terminal_nothing_is_drawn() -> None:
     made = Made(0)
     made.view.show("waiting")

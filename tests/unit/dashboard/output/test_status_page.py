@@ -34,6 +34,34 @@ def test_status_ends_with_the_errors_of_the_last_hour() -> None:
     assert "└─" in plain(brief(old, View(), 120))[-1]
 
 
+def test_crashes_are_shown_before_other_errors_and_the_rest_is_counted() -> None:
+    crash = event(1500.0, "worker_crashed", "error", slot=6, pid=4249, exit="signal 11 (SIGSEGV)", connections=3)
+    others = [event(1000.0 - ago, "log_lost", "warning", lines=ago) for ago in range(9)]
+    page = plain(brief(document(2, events=others, crashes=[crash]), View(), 120))
+    at = next(number for number, line in enumerate(page) if line.startswith("WARNINGS AND ERRORS"))
+    assert len(page[at:]) == 8
+    assert "worker_crashed" in page[at + 1]
+    assert page[-1] == "   … 4 more of the last hour"
+    # As many as fit have no line about more.
+    assert "more" not in plain(brief(document(2, events=others[:5], crashes=[crash]), View(), 120))[-1]
+
+
+@pytest.mark.parametrize(("count", "words"), [(1, "  1 hook error"), (1204, "  1,204 hook errors")])
+def test_hook_errors_are_counted(count: int, words: str) -> None:
+    made = document(2)
+    made["totals"]["hook_errors"] = count
+    assert plain(brief(made, View(), 200))[2].endswith(words)
+
+
+def test_the_head_is_broken_between_words() -> None:
+    made = document(2)
+    made["totals"]["hook_errors"] = 1204
+    whole, narrow = plain(brief(made, View(), 200)), plain(brief(made, View(), 40))
+    head = narrow[: narrow.index("")]
+    assert max(map(len, head)) <= 40
+    assert " ".join(" ".join(head).split()) == " ".join(" ".join(whole[: whole.index("")]).split())
+
+
 def test_every_service_has_a_line() -> None:
     two = document(2)
     addresses = ["unix:///a", "tcp://[::1]:1"]

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from documents import document, rates, service
+from documents import document, rates, service, worker
 from reactorhost.dashboard.model.snapshot import Snapshot, following
 from reactorhost.dashboard.model.view import Page, View
+from reactorhost.dashboard.pages import workers
 from reactorhost.dashboard.pages.services import PARTS
 
 
@@ -74,6 +75,44 @@ def test_the_page_fits_any_screen(width: int, height: int) -> None:
     assert len(lines) <= height
     if height >= 5:
         assert any("service20" in each for each in lines)
+
+
+def test_services_that_fewer_workers_serve_than_should_are_in_sight() -> None:
+    made = document(4, workers=[worker(slot, slot + 1) for slot in (0, 1)])
+    made["services"] = [service(f"s{number:02}", workers=4 if number in (7, 25) else 2) for number in range(30)]
+    lines = shown(following(None, made), View(page=Page.SERVICES), height=8)
+    assert [each.split()[0] for each in lines[1:-1]] == ["s00", "s01", "s02", "s03", "s07", "s25"]
+    assert lines[-1] == "   … 24 more"
+
+
+def text_of_workers(*names: str) -> str:
+    made = document(4)
+    made["services"] = [
+        service(name, workers=2, connections=80, rates={**rates(0.0), "messages": 8.0}) for name in names
+    ]
+    view = View.of(Page.SERVICES, selected="a").enter(Page.WORKERS, "a", service="a")
+    return "\n".join(
+        "".join(text for text, _ in each) for each in workers.PARTS.lines(following(None, made), view, 120, 30)
+    )
+
+
+def test_the_workers_of_a_service_have_its_totals() -> None:
+    shown = text_of_workers("a", "b")
+    (total,) = (each.split() for each in shown.splitlines() if each.startswith("service"))
+    assert total[:6] == ["service", "80", "0", "0", "0", "8"]
+    # Of one service the processor time and the memory are not known.
+    assert total[-3:] == ["-", "-", "0"]
+    assert "total " not in shown
+    assert "4242" not in shown
+    assert "the workers below, with all services that they serve" in shown
+    assert "HOOK CHAIN" not in shown
+    assert "chain      accesslog 12% > echo 88%" in shown
+
+
+def test_the_workers_of_the_only_service_have_the_totals_of_the_host() -> None:
+    shown = text_of_workers("a")
+    assert "total" in shown
+    assert "with all services" not in shown
 
 
 def test_enter_leads_to_the_workers_and_c_to_the_clients_of_a_service() -> None:

@@ -29,6 +29,13 @@ def test_a_silent_worker_shows_what_blocks_it() -> None:
     assert "silent" not in " ".join(map(text, lines_of(following(None, made), ProcessKey(1, 4244))))
 
 
+def test_a_worker_that_is_stopped_says_so() -> None:
+    made = document(1)
+    made["workers"][0].update({"silent_seconds": 18.0, "process_state": "stopped"})
+    shown = [text(each) for each in lines_of(following(None, made), ProcessKey(0, 4243))]
+    assert "process       the process is stopped by a signal" in shown
+
+
 def test_a_slot_without_a_worker_shows_why_and_when() -> None:
     made = document(1)
     reason = "plugin faulty failed in worker_start: cannot reach the database"

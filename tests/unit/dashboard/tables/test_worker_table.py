@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -67,33 +68,34 @@ def test_a_state_of_any_length_is_shown_in_full(monkeypatch: pytest.MonkeyPatch)
     assert rows[4] == "        in slow.receive at slow.py:15"
 
 
-def test_ill_workers_are_in_sight_where_not_all_fit() -> None:
-    shown = texts(following(None, troubled()), 80, 6)
+@pytest.mark.parametrize("sort", ["", "slot"])
+def test_ill_workers_are_in_sight_where_not_all_fit(sort: str) -> None:
+    shown = texts(following(None, troubled()), 80, 6, View.of(Page.WORKERS, sort=sort))
     assert [each.split()[2] for each in shown[3:5]] == ["stuck", "backoff"]
     assert shown[5] == "   … 7 more: 1 draining, 1 starting, 5 ready"
 
 
 @pytest.mark.parametrize(
-    ("view", "words"),
+    ("view", "stuck", "words"),
     [
-        (View(), "   … 58 more, all ready"),
-        (
-            View.of(Page.WORKERS, sort="slot", selected=ProcessKey(30, 4273)),
-            "   … 27 above, 31 more: 1 stuck, 57 ready",
-        ),
+        (View(), [63], "   … 58 more, all ready"),
+        (View(), range(50, 64), "   … 58 more: 8 stuck, 50 ready"),
+        (View.of(Page.WORKERS, selected=ProcessKey(30, 4273)), [], "   … 27 above, 31 more, all ready"),
+        (View.of(Page.WORKERS, selected=ProcessKey(30, 4273)), [63], "   … 58 more, all ready"),
     ],
 )
-def test_the_last_line_says_how_the_hidden_workers_are(view: View, words: str) -> None:
+def test_the_last_line_says_how_the_hidden_workers_are(view: View, stuck: Sequence[int], words: str) -> None:
     made = document(64)
     made["workers"][9]["leader"] = True
-    made["workers"][63]["state"] = "stuck"
+    for number in stuck:
+        made["workers"][number]["state"] = "stuck"
     lines = worker_table(following(None, made), view, 80, 10)
     assert text(lines[-1]) == words
-    assert ("1 stuck" in words) == (("1 stuck", "bold red") in lines[-1])
+    assert ("8 stuck" in words) == (("8 stuck", "bold red") in lines[-1])
 
 
 def test_a_note_wraps_below_its_row_where_there_is_room() -> None:
-    shown = texts(in_backoff(), 80)
+    shown = texts(in_backoff(), 80, view=View.of(Page.WORKERS, inverted=True))
     at = next(number for number, each in enumerate(shown) if "backoff" in each)
     together = " ".join(each.removeprefix("│").strip() for each in shown[at : at + 2])
     assert together.endswith(REASON)
@@ -103,8 +105,9 @@ def test_a_note_wraps_below_its_row_where_there_is_room() -> None:
 
 def test_a_note_is_cut_where_there_is_no_room_unless_its_row_is_selected() -> None:
     shown = texts(in_backoff(8), 60, 8)
-    assert shown[3].endswith("…")
-    assert "├─ 4243" in shown[4]
+    assert "├─ 4243" in shown[3]
+    assert shown[-2].startswith("└─ -")
+    assert shown[-2].endswith("…")
     selected = View.of(Page.WORKERS, selected=ProcessKey(8, None))
     lines = worker_table(in_backoff(8), selected, 60, 8)
     block = [each for each in lines if isinstance(each, RowLine) and each.key == ProcessKey(8, None)]
@@ -137,7 +140,7 @@ def silent(count: int = 8) -> Snapshot:
         (19, 3, ["PID    STATE", "4248   silent 3m05s", "   … 7 more, all r…"]),
         (19, 2, ["PID    STATE", "4248   silent 3m05s"]),
         (13, 2, ["PID    STATE", "4248   silen…"]),
-        (40, 4, ["PID     STATE", "├─ 4248 silent 3m05s"]),
+        (40, 4, ["PID     STATE", "├─ 4243 ready", "├─ 4248 silent 3m05s"]),
     ],
 )
 def test_a_small_screen_shows_what_is_ill(width: int, height: int, shown: list[str]) -> None:

@@ -32,5 +32,5 @@ def test_a_queue_has_the_same_limits_in_header_tables_and_alerts(
     assert style_of(f"{depth}/1000", header(following(None, made), View(), 120, 3)) == style
     assert style_of(f"{depth} (slot 2)", listener_table([queue], 120)) == style
     shown = service("chat", queue={"depth": depth, "limit": 1000, "dropped": 0})
-    assert style_of(str(depth), service_table([shown], 4, 120)) == style
+    assert style_of(str(depth), service_table([shown], made, 120)) == style
     assert [alert.level for alert in alerts(made)] == ([] if level is None else [level])

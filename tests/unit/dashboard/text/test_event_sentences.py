@@ -44,6 +44,23 @@ from reactorhost.dashboard.text.event_sentences import _SENTENCES, sentence
             "worker 1 held by made for 18s, client [::1]:5",
         ),
         (
+            "slow_hook_ended",
+            {
+                "slot": 1,
+                "plugin": "made",
+                "hook": "receive",
+                "peer": "[::1]:5",
+                "seconds": 0.2,
+                "longest_seconds": 25.1,
+            },
+            "worker 1 held by made.receive for up to 25s",
+        ),
+        (
+            "slow_hook",
+            {"slot": 1, "plugin": "made", "hook": "?", "where": "made.py:3", "seconds": 0.1, "longest_seconds": 0.3},
+            "worker 1 held by made at made.py:3, for up to 0.3s",
+        ),
+        (
             "clients_refused",
             {"slot": 1, "reason": "max_connections", "suppressed": 3},
             "worker 1 refuses clients: max_connections",
@@ -71,6 +88,18 @@ from reactorhost.dashboard.text.event_sentences import _SENTENCES, sentence
             "worker 7 (pid 4249) crashed: signal 11 (SIGSEGV), 1 connection open; restart 3",
         ),
         (
+            "worker_crashed",
+            {
+                "slot": 1,
+                "how": "signal 9 (SIGKILL)",
+                "plugin": "made",
+                "hook": "get",
+                "where": "made.py:3",
+                "reason": "no turn for 9.2 s, in made.get at made.py:3",
+            },
+            "worker 1 crashed: signal 9 (SIGKILL), ended by the master: no turn for 9.2 s, in made.get at made.py:3",
+        ),
+        (
             "worker_draining",
             {"slot": 6, "pid": 4248, "generation": 6, "connections": 308, "seconds": 3600.0},
             "worker 6 (pid 4248) draining, generation 6: 308 connections open, at most 1h00m",
@@ -91,6 +120,12 @@ from reactorhost.dashboard.text.event_sentences import _SENTENCES, sentence
             "worker 1 (pid 4244) replaced: max_messages_per_worker, 1,234 of 950",
         ),
         ("host_stopping", {"connections": 0}, "stopping"),
+        (
+            "reload_failed",
+            {"slot": 3, "serving": "generation 3 in slots 0-2, no worker in slot 3", "error": "no"},
+            "reload failed at slot 3 (generation 3 in slots 0-2, no worker in slot 3): no",
+        ),
+        ("reload_failed", {"slot": 3, "error": "no"}, "reload failed at slot 3: no"),
         ("host_stopping", {"connections": 3, "seconds": "10"}, "stopping: 3 connections open, at most 10 s"),
         ("host_ready", {"workers": 1}, "host ready, 1 worker"),
         (

@@ -15,6 +15,7 @@ from reactorhost.dashboard.text.line import (
     in_ascii,
     line,
     merged,
+    on_linux_console,
     padded,
     spread,
     width_of,
@@ -82,7 +83,14 @@ def test_control_characters_are_escaped() -> None:
 
 
 def test_drawing_characters_have_ascii_replacements() -> None:
-    assert plain(in_ascii(line("├─ 4243 · 11µs ▁█ … ↑↓ ▼▲ 漢"))) == "|- 4243 - 11us _# . ^v v^ ??"
+    assert plain(in_ascii(line("├─ 4243 · 11µs ▁█ ↑↓ ▼▲ 漢"))) == "|- 4243 - 11us _# ^v v^ ??"
+    assert plain(in_ascii(line("│  the process is stopped"))) == "|  the process is stopped"
+
+
+def test_a_cut_is_not_a_full_stop_where_there_is_no_ellipsis() -> None:
+    for convert in (in_ascii, on_linux_console):
+        assert plain(convert(cut(line("message about"), 10))) == "message a~"
+        assert plain(convert(line("   … 7 more"))) == "   . 7 more"
 
 
 def test_brackets_are_not_markup() -> None:

@@ -11,7 +11,6 @@ from reactorhost.dashboard.text.quantities import (
     duration,
     exact,
     number,
-    numbers,
     rate,
     span,
     uptime,
@@ -105,14 +104,6 @@ def test_no_quantity_exceeds_the_width_of_its_column(value: float) -> None:
     assert len(number(value)) <= 7
     assert len(span(min(value, 86_000.0))) <= 6
     assert len(uptime(min(value, 1e9))) <= 6
-
-
-@pytest.mark.parametrize(
-    ("values", "text"),
-    [([], ""), ([3], "3"), ([0, 1, 2, 3], "0-3"), ([0, 2], "0, 2"), ([0, 1, 4, 7, 8], "0-1, 4, 7-8")],
-)
-def test_numbers_in_a_row_are_a_range(values: list[int], text: str) -> None:
-    assert numbers(values) == text
 
 
 @pytest.mark.parametrize(("seconds", "words"), [(1.0, "1 s"), (59.9, "59 s"), (60.0, "1m00s")])

@@ -86,9 +86,12 @@ def test_a_failed_canary_fails_every_request_of_the_reload() -> None:
     first, second = FakeWatcher(), FakeWatcher()
     reload = running(first, second)
     reload.choose([0, 1])
-    reload.fail(ERROR)
+    reload.fail(ERROR, "generation 1 in slots 0-1")
     assert (reload.state, reload.waiting) == (ReloadState.IDLE, [])
-    assert first.reported == second.reported == [ERROR]
+    assert first.reported == second.reported
+    [failure] = first.reported
+    assert str(failure) == "reload failed at slot 0 (generation 1 in slots 0-1): it did not boot"
+    assert reload.error is ERROR
     assert not reload.finish()
 
 
@@ -98,8 +101,9 @@ def test_requests_during_a_reload_wait_for_one_more_that_serves_them_all() -> No
     reload.request(second)
     reload.request(third)
     reload.choose([0])
-    reload.fail(ERROR)
-    assert first.reported == [ERROR]
+    reload.fail(ERROR, "generation 1 in slot 0")
+    failed = list(first.reported)
+    assert len(failed) == 1
     assert second.reported == third.reported == ["waiting for the reload that is running"]
     assert reload.requested, "for the two that wait"
     reload.begin(3, [0])
@@ -107,7 +111,7 @@ def test_requests_during_a_reload_wait_for_one_more_that_serves_them_all() -> No
     reload.replacement_ready(71, [70])
     assert reload.finish()
     assert second.reported[-1] == third.reported[-1] == {"generation": 3, "replaced": 1}
-    assert first.reported == [ERROR]
+    assert first.reported == failed
 
 
 def test_an_abandoned_reload_fails_the_waiting_requests_too() -> None:
@@ -127,7 +131,7 @@ STEPS: list[Callable[[Reload], object]] = [
     lambda reload: reload.replacement_ready(71, []) if reload.state is ReloadState.REPLACING else None,
     lambda reload: reload.choose([]),
     lambda reload: reload.finish(),
-    lambda reload: reload.fail(ERROR),
+    lambda reload: reload.fail(ERROR, "no worker in slot 0"),
     lambda reload: reload.request(),
     lambda reload: reload.begin(3, [0, 1]) if reload.requested and not reload.running else None,
     lambda reload: reload.abandon(ERROR),

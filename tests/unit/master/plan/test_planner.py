@@ -198,7 +198,20 @@ def test_a_canary_that_fails_leaves_every_old_worker_and_no_back_off() -> None:
     assert host.settle() == []
     assert sorted(host.planner.workers) == sorted(old)
     assert host.planner.generation == 1
+    assert host.planner.serving() == "generation 1 in slots 0-1"
     assert not host.planner.slots[0].backoff.failed
+
+
+def test_after_a_reload_that_failed_later_each_slot_has_the_generation_that_serves_it() -> None:
+    host = FakeSupervisor(4)
+    old = host.running()
+    host.exit(old[3])
+    host.start_reload()
+    host.settle()
+    host.ready(0)
+    host.ready(1)
+    host.end(host.starting(2))
+    assert host.planner.serving() == "generation 2 in slots 0-1, generation 1 in slot 2, no worker in slot 3"
 
 
 def test_a_late_worker_is_sent_abrt_and_then_kill() -> None:

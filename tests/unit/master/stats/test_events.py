@@ -72,6 +72,11 @@ def test_without_a_place_the_whole_error_is_compared(ring: EventRing) -> None:
         ("worker_blocked", {"seconds": 1.5}, {"seconds": 30.25}),
         ("worker_crashed", {"how": "signal 9", "restarts": 1}, {"how": "signal 9", "restarts": 2}),
         (
+            "worker_crashed",
+            {"reason": "its loop did not turn for 30.2 s (stall_timeout), in made.receive at made.py:3 for [::1]:5"},
+            {"reason": "its loop did not turn for 30.4 s (stall_timeout)"},
+        ),
+        (
             "worker_not_booted",
             {"error": "worker 1 (pid 7) did not become ready: no"},
             {"error": "worker 2 (pid 8) did not become ready: no"},
@@ -87,6 +92,12 @@ def test_measures_and_named_workers_do_not_tell_repeats_apart(
     assert (entry["count"], entry["slots"]) == (2, [1, 2])
 
 
+def test_a_signal_of_the_master_is_no_repeat_of_one_from_outside(ring: EventRing) -> None:
+    for reason in ({}, {"reason": "its loop did not turn for 30.2 s (stall_timeout)"}):
+        ring.remember("error", "worker_crashed", slot=1, how="signal 9 (SIGKILL)", **reason)
+    assert [entry["count"] for entry in ring.events()] == [1, 1]
+
+
 def test_a_repeat_moves_its_entry_to_the_end(ring: EventRing) -> None:
     for name in ("first", "second", "first"):
         ring.remember("info", name)
@@ -100,6 +111,40 @@ def test_after_ten_minutes_the_same_event_is_a_new_entry(ring: EventRing, clock:
     clock.now += 601
     ring.remember("info", "worker_ready", slot=1)
     assert [entry["count"] for entry in ring.events()] == [2, 1]
+
+
+@pytest.mark.parametrize("seconds", [(25.1, 0.2, 0.3), (0.2, 25.1, 0.3), (0.2, 0.3, 25.1)])
+def test_repeats_of_a_slow_hook_keep_the_longest_duration(ring: EventRing, seconds: tuple[float, ...]) -> None:
+    for each in seconds:
+        ring.remember("warning", "slow_hook_ended", slot=1, plugin="slow", hook="receive", seconds=each)
+    [entry] = ring.events()
+    assert (entry["count"], entry["fields"]["longest_seconds"]) == (3, 25.1)
+    assert entry["fields"]["seconds"] == seconds[-1]
+
+
+def starts(ring: EventRing) -> list[tuple[list[int], int]]:
+    return [(entry["slots"], entry["count"]) for entry in ring.events()]
+
+
+def test_what_happens_to_each_worker_in_turn_is_one_entry_and_of_one_worker_again_another(
+    ring: EventRing, clock: Clock
+) -> None:
+    for slot in range(4):
+        ring.remember("info", "worker_starting", slot=slot, pid=10 + slot, generation=1)
+        clock.now += 1
+    assert starts(ring) == [([0, 1, 2, 3], 4)]
+    for pid in (20, 21):
+        ring.remember("info", "worker_starting", slot=3, pid=pid, generation=1)
+    assert starts(ring) == [([0, 1, 2, 3], 4), ([3], 2)]
+    ring.remember("info", "worker_starting", slot=2, pid=22, generation=1)
+    assert starts(ring)[2:] == [([2], 1)]
+
+
+def test_workers_that_are_added_later_are_not_part_of_the_start(ring: EventRing, clock: Clock) -> None:
+    ring.remember("info", "worker_ready", slot=0, pid=10, generation=1)
+    clock.now += 61
+    ring.remember("info", "worker_ready", slot=1, pid=11, generation=1)
+    assert starts(ring) == [([0], 1), ([1], 1)]
 
 
 def test_the_lines_that_a_limited_log_left_out_are_counted(ring: EventRing) -> None:

@@ -161,7 +161,7 @@ def test_events_of_an_earlier_version_get_ids() -> None:
 
 
 def test_workers_that_use_the_bus_are_introduced_to_later_ones() -> None:
-    pool, reactor = Mock(), Mock()
+    pool, reactor = Mock(pids=Mock(return_value=[1])), Mock()
     before, after = (Introductions(reactor, pool, Mock()) for _ in range(2))
     before._uses_bus(1, {})
     before._uses_bus(2, {})

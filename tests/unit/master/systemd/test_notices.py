@@ -146,7 +146,7 @@ def test_a_reload_is_reported_with_its_time_and_ends_with_ready(host: Host) -> N
     host.settle()
     # Another one is requested meanwhile: not ready in between.
     host.planner.reload.request()
-    host.planner.reload.fail(ReactorhostError("broken"))
+    host.planner.reload.fail(ReactorhostError("broken"), "generation 1 in slot 0")
     host.settle()
     assert host.states() == []
     host.planner.begin_reload()
@@ -161,7 +161,7 @@ def test_a_reload_that_failed_stays_in_the_status_until_one_succeeds(host: Host)
     host.planner.reload.request()
     host.planner.begin_reload()
     host.settle()
-    host.planner.reload.fail(ReactorhostError("slot 0 did not boot"))
+    host.planner.reload.fail(ReactorhostError("slot 0 did not boot"), "generation 1 in slot 0")
     host.settle()
     expected = "STATUS=Serving: 2 workers ready, 3 connections; the last reload failed: slot 0 did not boot"
     assert host.sent()[-2:] == ["READY=1", expected]

@@ -114,7 +114,7 @@ def test_a_killed_worker_and_a_stop_before_the_host_is_ready_are_no_failures_of_
     text = plan().service()
     assert (value(text, "OOMPolicy"), value(text, "KillMode")) == ("continue", "mixed")
     assert value(text, "SuccessExitStatus") == "130"
-    assert value(text, "RestartPreventExitStatus") == "2 4 6 7"
+    assert value(text, "RestartPreventExitStatus") == "2 4 6 7 8"
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,10 @@ ATTRIBUTES: dict[type, tuple[str, str]] = {
     Introductions: ("_users _missing", "reactor pool log _retrying"),
     # None waits when the next program is executed.
     WorkerRequests: ("", "reactor pool _open _last_number"),
-    Monitor: ("samples errors metrics services", "reactor pool resident proportional lag_max_seconds cpu_percent _cpu"),
+    Monitor: (
+        "samples errors metrics services",
+        "reactor pool resident proportional silent lag_max_seconds cpu_percent _cpu",
+    ),
 }
 
 

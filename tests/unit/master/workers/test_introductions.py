@@ -45,10 +45,14 @@ class Host:
         self.pairs = itertools.count(1)
         self.refused: set[int] = set()
         self.full = False
+        self.running = [70]
         self.introductions = Introductions(self.reactor, cast("Any", self), EventLog(logging.getLogger("reactorhost")))
 
     def on(self, report: Report, handler: Any) -> None:
         self.handlers[report] = handler
+
+    def pids(self) -> list[int]:
+        return self.running
 
     def order(self, pid: int, message: Message, descriptors: Sequence[str] = ()) -> None:
         assert all(not end.closed for end in self.ends if end.name in descriptors)
@@ -99,6 +103,35 @@ def test_each_worker_is_introduced_to_those_before_it(host: Host) -> None:
         *introduced(72, 71, 3),
         (72, Order.ALL_INTRODUCED, None, None),
     ]
+
+
+def test_the_first_use_makes_all_other_workers_begin(host: Host) -> None:
+    host.running = [70, 71, 72]
+    assert host.uses_bus(71) == [
+        (71, Order.ALL_INTRODUCED, None, None),
+        (70, Order.USE_BUS, None, None),
+        (72, Order.USE_BUS, None, None),
+    ]
+    assert host.uses_bus(70) == [*introduced(70, 71, 1), (70, Order.ALL_INTRODUCED, None, None)]
+
+
+def test_the_bus_is_used_as_long_as_one_of_its_users_runs(host: Host) -> None:
+    used = [host.introductions.bus_used]
+    for pid in (70, 71):
+        host.uses_bus(pid)
+        used.append(host.introductions.bus_used)
+    for pid in (70, 71):
+        host.introductions.worker_ended(pid)
+        used.append(host.introductions.bus_used)
+    assert used == [False, True, True, True, False]
+
+
+def test_another_program_continues_with_the_use_of_the_bus(host: Host) -> None:
+    host.uses_bus(70)
+    state = host.introductions.export()
+    host.introductions.worker_ended(70)
+    host.introductions.restore(state)
+    assert host.introductions.bus_used
 
 
 def test_a_worker_that_has_ended_is_introduced_to_none(host: Host) -> None:

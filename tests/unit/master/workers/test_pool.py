@@ -38,7 +38,7 @@ def test_a_fork_without_free_descriptors_leaves_none_open(
     before = os.listdir("/proc/self/fd")
     monkeypatch.setattr(*failing, refuse)
     with pytest.raises(OSError, match="Too many open files"):
-        pool.fork(cast("Any", Mock(services=())), 0, 1, 1, [])
+        pool.fork(cast("Any", Mock(services=())), 0, 1, 1, [], bus_used=False)
     assert os.listdir("/proc/self/fd") == before
 
 

@@ -97,9 +97,20 @@ def test_the_end_is_reported_before_the_worker_goes_on(held: Held, released: boo
     if released:
         hold.release()
     held.holds.end()
-    assert held.reports[1:] == [[]]
+    assert held.reports[-1] == ([] if released else [{"plugin": "store", "reason": "a snapshot is written"}])
     held.advance(10.0)
-    assert len(held.reports) == 2
+    assert len(held.reports) == (2 if released else 1)
+
+
+def test_a_hold_that_is_released_after_the_deadline_was_not_in_vain(held: Held) -> None:
+    first, second = held.hold("first"), held.hold("second")
+    held.holds.end()
+    assert held.reports == [[{"plugin": "store", "reason": "first"}, {"plugin": "store", "reason": "second"}]]
+    first.release()
+    held.advance(10.0)
+    assert (second.active, held.released, len(held.reports)) == (False, 0, 1), "the worker leaves anyway"
+    held.holds.report()
+    assert held.reports[1:] == [[{"plugin": "store", "reason": "second"}]]
 
 
 def test_what_lasts_for_a_moment_is_not_reported(held: Held) -> None:
@@ -124,6 +135,8 @@ def test_what_lasts_is_logged_and_at_the_deadline_abandoned(held: Held) -> None:
     held.advance(0.2)
     assert held.log.mock_calls == [call.warning("worker_held", plugin="store", reason="saving", seconds=5.0)]
     held.holds.end()
+    held.holds.end()
+    held.advance(10.0)
     assert held.log.mock_calls[1:] == [call.warning("hold_abandoned", plugin="store", reason="saving")]
     assert not hold.active
     assert not held.hold().active, "made too late"

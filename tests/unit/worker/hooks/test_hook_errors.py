@@ -40,6 +40,9 @@ class Reporter:
         except ValueError as raised:
             self.reporter.hook_failed(plugin, "receive", None, raised)
 
+    def reported(self) -> list[tuple[str, str, int]]:
+        return [(report["plugin"], report["error"], report["count"]) for report in self.reports]
+
 
 @pytest.fixture
 def reporter() -> Reporter:
@@ -51,16 +54,33 @@ def events(caplog: pytest.LogCaptureFixture) -> list[tuple[str, object]]:
     return [(each.getMessage(), vars(each)["reactorhost_fields"].get("count")) for each in caplog.records]
 
 
-def test_one_error_a_second_of_each_plugin_is_reported(reporter: Reporter, caplog: pytest.LogCaptureFixture) -> None:
-    for plugin, now in (("a", 10.0), ("a", 10.9), ("b", 10.9), ("a", 11.0)):
+def test_every_error_is_in_a_report_and_each_plugin_reports_once_a_second(
+    reporter: Reporter, caplog: pytest.LogCaptureFixture
+) -> None:
+    for plugin, now in (("a", 10.0), ("a", 10.8), ("a", 10.9), ("b", 10.9), ("a", 11.0), ("a", 11.9)):
         reporter.at(now)
         reporter.fail(plugin, f"{plugin} at {now}")
-    assert [(report["plugin"], report["error"]) for report in reporter.reports] == [
-        ("a", "ValueError: a at 10.0"),
-        ("b", "ValueError: b at 10.9"),
-        ("a", "ValueError: a at 11.0"),
+    reported = [
+        ("a", "ValueError: a at 10.0", 1),
+        ("b", "ValueError: b at 10.9", 1),
+        ("a", "ValueError: a at 10.9", 2),
+        ("a", "ValueError: a at 11.9", 2),
     ]
-    assert len(caplog.records) == reporter.counters.hook_errors == 4
+    assert reporter.reported() == reported[:3]
+    reporter.at(12.0)
+    assert reporter.reported() == reported
+    reporter.at(13.0)
+    reporter.fail("a")
+    assert reporter.reported()[4:] == [("a", "ValueError: ", 1)]
+    assert len(caplog.records) == reporter.counters.hook_errors == 7
+
+
+def test_errors_of_different_causes_are_reported_apart_and_their_kinds_are_limited(reporter: Reporter) -> None:
+    for number in range(30):
+        reporter.reporter.hook_failed("a", f"hook {number}", None, ValueError("no"))
+    reporter.fail("a")
+    reporter.at(11.0)
+    assert [report["hook"] for report in reporter.reports] == [f"hook {number}" for number in range(21)]
 
 
 def test_five_errors_a_second_of_each_place_are_logged_and_the_others_counted(

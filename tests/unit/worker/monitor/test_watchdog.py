@@ -333,6 +333,23 @@ def test_time_without_a_processor_is_not_counted(
     assert watched.events() == ["slow_hook"]
 
 
+def test_what_is_reported_is_how_long_a_client_waits_also_for_a_processor(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    watched = Watched(monkeypatch, caplog)
+    watched.turns += 1
+    watched.alarm_after(0.75)
+    watched.waited += 9.0
+    watched.alarm_after(10.0)
+    watched.waited += 14.0
+    watched.turn_after(15.0)
+    seconds = [ContextFormatter({}).fields_of(record)["seconds"] for record in caplog.records]
+    assert seconds == [10.0, 25.0]
+    (noted, _) = watched.notes
+    assert noted is not None
+    assert noted.since == 1000.75
+
+
 def test_an_idle_loop_has_no_timer_until_it_is_woken(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
