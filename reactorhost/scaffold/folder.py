@@ -39,7 +39,8 @@ def _failure(error: OSError, folder: Path) -> ReactorhostError:
     if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR) and os.path.lexists(folder):
         hint = "choose another name, or another folder with --dir"
         return UsageError(f"{folder} exists already, and nothing was written", hint=hint)
-    if error.errno == errno.ENOENT:
+    # In /proc, for example, no folder can be made, with the same error.
+    if error.errno == errno.ENOENT and not folder.parent.is_dir():
         parent = str(folder.parent)
         return UsageError(f"there is no folder {parent}", hint=f"make it first: mkdir -p {shlex.quote(parent)}")
     return error_from_os(error, f"cannot make {folder}", hint="choose another folder with --dir, or another name")

@@ -90,9 +90,9 @@ def _folder(config: Mapping[str, object]) -> StateDir:
         raise click.ClickException(f"'state_dir' of plugin guard: {error}") from None
     if path is None:
         hint = "set it under [plugin.guard], and name the file: reactorhost guard --config FILE bans"
-        raise click.ClickException(f"plugin guard has no state_dir\nhint: {hint}")
+        raise click.ClickException(f"plugin guard has no state_dir\n  hint: {hint}")
     if not path.is_dir():
-        raise click.ClickException(f"there is no folder {path}\nhint: the host creates it when it starts")
+        raise click.ClickException(f"there is no folder {path}\n  hint: the host creates it when it starts")
     return StateDir(path)
 
 
@@ -114,6 +114,6 @@ def _request(folder: StateDir, request: Ban) -> None:
         if time.monotonic() > deadline:
             raise click.ClickException(
                 f"no host has carried it out within {WAIT_SECONDS:g} s\n"
-                f"hint: it does when it runs with state_dir = {str(folder.path)!r}"
+                f"  hint: it does when it runs with state_dir = {str(folder.path)!r}"
             )
         time.sleep(_POLL_SECONDS)

@@ -88,6 +88,8 @@ class Guard:
         if self._slows:
             self._large = min(chosen.of_address.large_bytes, chosen.of_network.large_bytes)
         self._report = Report(worker, chosen)
+        if chosen.limits_nothing and worker.slot == 0:
+            worker.log.warning("guard_without_limits hint=%r", "set connects, messages, bytes or deny")
         self._exchange = Exchange(os.urandom(ORIGIN_BYTES), self._addresses, self._networks)
         worker.subscribe(COUNTS, lambda _topic, data: self._exchange.apply(data, worker.now()))
         worker.call_every(SHARE_SECONDS, self._share)

@@ -33,10 +33,10 @@ OPTIONS = (
     Option("allow", list, default=[], help="networks that are neither limited nor banned"),
     Option("deny", list, default=[], help="networks that are always refused"),
     Option("ban_after", int, default=10, help="strikes until an address is banned, 0 for no bans"),
-    Option("strike_memory", default="1m", help="time in which one strike is forgotten"),
-    Option("ban_time", default="1m", help="length of the first ban; each further one is twice as long"),
-    Option("ban_time_max", default="1d", help="length of the longest ban"),
-    Option("ban_memory", default="1h", help="time without a ban after which one doubling is forgotten"),
+    Option("strike_memory", default="1m", help="time in which one strike is forgotten, such as 30s"),
+    Option("ban_time", default="1m", help="length of the first ban, such as 60s; each further one is twice as long"),
+    Option("ban_time_max", default="1d", help="length of the longest ban, such as 12h"),
+    Option("ban_memory", default="1h", help="time without a ban after which one doubling is forgotten, such as 2h"),
     Option("max_addresses", int, default=50_000, help="addresses without connections, and bans, that are remembered"),
     Option("dry_run", bool, default=False, help="count and log what would be refused, and refuse nothing"),
     Option("state_dir", default=None, help="folder for the bans; they survive a stop, and commands can change them"),
@@ -66,6 +66,13 @@ class Settings:
     max_addresses: int
     dry_run: bool
     state_dir: Path | None
+
+    @property
+    def limits_nothing(self) -> bool:
+        """Whether no limit is set, no network is in `deny`, and no command can ban."""
+        limits = (self.of_address, self.of_network)
+        limited = any(each.connects is not None or each.of_input for each in limits)
+        return not limited and self.deny is None and self.state_dir is None
 
 
 def settings(config: Mapping[str, object]) -> Settings:

@@ -34,6 +34,24 @@ def test_without_limits_nothing_is_refused(guarded: Callable[..., PluginBench]) 
 
 
 @pytest.mark.parametrize(
+    ("options", "warns"),
+    [
+        ({}, True),
+        ({"allow": [HOST], "dry_run": True}, True),
+        ({"messages": "1/s"}, False),
+        ({"network_connects": "1/s"}, False),
+        ({"deny": [HOST]}, False),
+    ],
+)
+def test_a_guard_without_limits_is_reported(
+    guarded: Callable[..., PluginBench], caplog: pytest.LogCaptureFixture, options: dict[str, object], warns: bool
+) -> None:
+    guarded(**options)
+    line = "guard_without_limits hint='set connects, messages, bytes or deny'"
+    assert caplog.messages == [line] * warns
+
+
+@pytest.mark.parametrize(
     ("options", "names"),
     [
         ({}, set()),

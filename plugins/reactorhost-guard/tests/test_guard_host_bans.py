@@ -293,7 +293,7 @@ def test_without_a_host_a_request_is_left_for_its_start(
     monkeypatch.setattr(commands, "WAIT_SECONDS", 0.0)
     result = Operator(tmp_path)("ban", HOST)
     assert result.exit_code == 1
-    assert "no host has carried it out within 0 s\nhint: it does when it runs" in result.output
+    assert "no host has carried it out within 0 s\n  hint: it does when it runs" in result.output
     bench = guarded(state_dir=str(tmp_path))
     bench.advance(1.0)
     assert refuses(bench)
@@ -354,12 +354,12 @@ def test_a_request_that_cannot_be_read_holds_nothing_up(
         (
             None,
             (
-                "Error: plugin guard has no state_dir\nhint: set it under [plugin.guard], and name the file: "
+                "Error: plugin guard has no state_dir\n  hint: set it under [plugin.guard], and name the file: "
                 "reactorhost guard --config FILE bans\n"
             ),
         ),
         ("relative", "Error: 'state_dir' of plugin guard: it must be an absolute path, not 'relative'\n"),
-        ("/missing/folder", "Error: there is no folder /missing/folder\nhint: the host creates it when it starts\n"),
+        ("/missing/folder", "Error: there is no folder /missing/folder\n  hint: the host creates it when it starts\n"),
     ],
 )
 def test_without_a_folder_there_are_no_commands(tmp_path: Path, state_dir: str | None, message: str) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from reactorhost import SetupError
+from reactorhost_guard import notation
 from reactorhost_guard.settings import OPTIONS, settings
 
 
@@ -56,6 +57,14 @@ def test_all_invalid_options_are_refused_together() -> None:
     del wrong["dry_run"]
     refused = {text.partition(":")[0].strip("'") for text in refusals(wrong)}
     assert refused == set(wrong)
+
+
+@pytest.mark.parametrize("option", ["strike_memory", "ban_time", "ban_time_max", "ban_memory"])
+def test_the_help_of_a_duration_has_an_example(option: str) -> None:
+    # It is the hint for a number without a unit.
+    (text,) = [each.help for each in OPTIONS if each.name == option]
+    (example,) = re.findall(r"such as (\w+)", text)
+    assert notation.duration(example)
 
 
 def test_a_ban_time_is_compared_with_one_that_was_set() -> None:

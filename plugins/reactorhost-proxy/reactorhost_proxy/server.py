@@ -40,7 +40,8 @@ def parse(text: str) -> Server:
     """
     address, *words = text.split() or [""]
     if not (_is_tcp(address) or _UNIX.fullmatch(address)):
-        raise ValueError(f"{address!r} is not the address of a server: write tcp://HOST:PORT, tls:// or unix:///PATH")
+        forms = "tcp://HOST:PORT or tls://HOST:PORT with a port from 1 to 65535, or unix:///PATH"
+        raise ValueError(f"{address!r} is not the address of a server: write {forms}")
     if address.startswith("unix://") and len(os.fsencode(address)) > len("unix://") + _LONGEST_UNIX:
         raise ValueError(f"{address} is longer than the {_LONGEST_UNIX} bytes of a unix socket's address")
     numbers, flags = {}, set()

@@ -49,7 +49,8 @@ def test_a_server_is_an_address_and_words(text: str, server: Server) -> None:
 @pytest.mark.parametrize(
     ("text", "what"),
     [
-        ("", "'' is not the address of a server: write tcp://HOST:PORT, tls:// or unix:///PATH"),
+        ("", "'' is not the address of a server: write tcp://HOST:PORT or tls://HOST:PORT"),
+        ("tcp://a:99999", "'tcp://a:99999' is not .* with a port from 1 to 65535, or unix:///PATH"),
         ("10.0.0.5:80", "'10.0.0.5:80' is not the address of a server"),
         ("tcp://a", "'tcp://a' is not"),
         ("tcp://a:0", "'tcp://a:0' is not"),

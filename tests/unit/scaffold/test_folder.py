@@ -73,6 +73,11 @@ def test_the_parent_must_exist_and_is_not_made(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_parent_that_exists_is_not_reported_as_missing() -> None:
+    with pytest.raises(ReactorhostError, match="cannot make /proc/package: No such file or directory"):
+        write(Path("/proc/package"), FILES)
+
+
 def test_a_folder_without_permission_is_another_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*arguments: object, **named: object) -> None:
         raise PermissionError(13, "Permission denied")
