@@ -135,7 +135,7 @@ class Reader:
         """Return what another user's terminal would show, with the default settings."""
         # Root has a warning that a host should not run as root, and the environment is not that of the pages.
         shown = re.sub(r"^reactorhost: warning: .*(?:REACTORHOST_|--user).*\n", "", shown, flags=re.MULTILINE)
-        shown = re.sub(r", \d+ variables?", "", shown)
+        shown = re.sub(r"\d+ variables?, |, \d+ variables?", "", shown)
         # pip's configuration of this machine, with the indexes that it has, may name folders that are not there.
         shown = re.sub(r"^WARNING: Location '.*' is ignored: .*\n", "", shown, flags=re.MULTILINE)
         for addition in (f" --run-dir {self._run_dir}", f" in {self._run_dir}"):
