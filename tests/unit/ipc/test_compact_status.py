@@ -20,6 +20,18 @@ def test_a_document_is_the_same_after_its_compact_form(made: StatusDocument) -> 
     assert len(json.dumps(sent)) < len(json.dumps(made))
 
 
+def test_what_is_zero_false_or_empty_is_left_out_where_it_is_not_a_null() -> None:
+    made = document(2)
+    worker = made["workers"][0]
+    worker.update({"refused": 0, "full": False, "holds": [], "cpu_percent": 0.0})
+    sent = compacted(made)["workers"][0]
+    assert {"refused", "full", "holds", "boot"}.isdisjoint(sent)
+    assert sent["cpu_percent"] == 0.0
+    first, second = readable(json.loads(json.dumps(compacted(made))))["workers"]
+    assert (first["refused"], first["full"], first["holds"], first["boot"]) == (0, False, [], None)
+    assert first["holds"] is not second["holds"]
+
+
 def test_what_is_null_is_left_out_in_every_part_but_not_in_the_fields_of_events() -> None:
     made = document(1, events=[event(1.0, "worker_exited", how=None)])
     sent = compacted(made)

@@ -53,7 +53,7 @@ def test_the_document_that_a_view_gets_of_a_host_of_64_workers_and_20_services_i
     assert len(document["workers"]) == WORKERS
     assert len(document["services"]) == len(document["listeners"]) == len(SERVICES)
     assert all(worker["rates"]["messages"] for worker in document["workers"])
-    assert len(text) < 60_000, {name: len(json.dumps(value)) for name, value in document.items()}
+    assert len(text) < 50_000, {name: len(json.dumps(value)) for name, value in document.items()}
 
 
 def test_a_worker_that_is_silent_is_not_ready() -> None:
