@@ -37,7 +37,7 @@ def test_a_ban_holds_in_all_workers_after_a_reload_and_after_a_restart(
     config = tmp_path / "host.toml"
     config.write_text(
         '[service.echo]\nlisten = "tcp://127.0.0.1:0"\nplugins = ["guard", "echo"]\n[plugin.guard]\n'
-        f'connects = "1/h burst 20"\nban_after = 3\nban_time = "1h"\nstate_dir = "{tmp_path / "state"}"\n'
+        f'connects = "1/h burst 60"\nban_after = 3\nban_time = "1h"\nstate_dir = "{tmp_path / "state"}"\n'
     )
     arguments = ("--config", str(config), "--workers", "2")
     host = live_host(*arguments)
@@ -46,7 +46,7 @@ def test_a_ban_holds_in_all_workers_after_a_reload_and_after_a_restart(
     while "guard_banned" not in host.log():
         answer(host)
         attempts += 1
-        assert attempts < 200
+        assert attempts < 400
     file = tmp_path / "state" / "bans.json"
     host.until(lambda _: [answer(host) for _ in range(4)] == [b""] * 4 and file.exists(), "a ban in both workers")
     assert [answer(host) for _ in range(20)] == [b""] * 20
@@ -57,12 +57,13 @@ def test_a_ban_holds_in_all_workers_after_a_reload_and_after_a_restart(
     assert re.fullmatch(r"127\.0\.0\.1  \S+ left  connects\n", guard(config, "bans"))
     assert guard(config, "ban", OTHER, "--for", "1d") == f"banned {OTHER} for 1d\n"
     host.until(lambda _: [answer(host, OTHER) for _ in range(8)] == [b""] * 8, "a ban by command in both workers")
-    assert guard(config, "unban", "127.0.0.1") == "unbanned 127.0.0.1\n"
-    host.until(lambda _: [answer(host) for _ in range(4)] == [b"x"] * 4, "the end of the ban in both workers")
+    # Not the other one, whose buckets may be empty: its last connects may have been shared with the new workers.
+    assert guard(config, "unban", OTHER) == f"unbanned {OTHER}\n"
+    host.until(lambda _: [answer(host, OTHER) for _ in range(4)] == [b"x"] * 4, "the end of the ban in both workers")
     assert host.stop() == 0
     again = live_host(*arguments)
-    assert answer(again, OTHER) == b""
-    assert answer(again) == b"x"
+    assert answer(again) == b""
+    assert answer(again, OTHER) == b"x"
 
 
 def test_a_client_that_waits_is_noticed_when_it_breaks_and_ends_with_the_host(
