@@ -123,11 +123,11 @@ def test_check_and_start_report_secrets_alike_and_never_a_value(
         "reactorhost: 'password' of plugin tells is read from the environment variable X_NONE, which is not set",
         f"  where: {path}:5",
         "  hint: set X_NONE in the environment of the host",
-        f"'token' of plugin tells is read from the file {tmp_path / 'none'}, which {unreadable}",
+        f"reactorhost: 'token' of plugin tells is read from the file {tmp_path / 'none'}, which {unreadable}",
         f"  where: {path}:6",
-        "'key' of plugin tells is not a string",
+        "reactorhost: 'key' of plugin tells is not a string",
         f"  where: {path}:7",
-        "'limit' of plugin tells from the environment variable X_PASSWORD is not a whole number",
+        "reactorhost: 'limit' of plugin tells from the environment variable X_PASSWORD is not a whole number",
         f"  where: {path}:8",
     ]
     assert started.stderr.endswith(checked.stderr)
@@ -143,9 +143,9 @@ def test_all_invalid_flags_are_reported_in_one_error(write_plugin: Write) -> Non
         "reactorhost: plugin tells has no option 'limti'",
         "  where: --set",
         "  hint: did you mean 'limit'?",
-        "'limit' of plugin tells is 'many', which is not a whole number",
+        "reactorhost: 'limit' of plugin tells is 'many', which is not a whole number",
         "  where: --set",
-        "'form' of plugin tells is 'txt', which is not one of text, json",
+        "reactorhost: 'form' of plugin tells is 'txt', which is not one of text, json",
         "  where: --set",
         "  hint: did you mean 'text'?",
     ]
