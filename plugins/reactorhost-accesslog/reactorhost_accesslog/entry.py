@@ -91,14 +91,18 @@ def for_people(entry: Entry, slot: int, width: int) -> bytes:
 
 
 def _clock(unix_seconds: float) -> str:
-    seconds, milliseconds = divmod(round(unix_seconds * 1000), 1000)
+    seconds, milliseconds = _rounded(unix_seconds)
     return f"{time.strftime('%H:%M:%S', time.localtime(seconds))}.{milliseconds:03d}"
 
 
 def _timestamp(unix_seconds: float) -> str:
-    # Round to milliseconds first: the result may carry into the next second.
-    seconds, milliseconds = divmod(round(unix_seconds * 1000), 1000)
+    seconds, milliseconds = _rounded(unix_seconds)
     return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{milliseconds:03d}Z"
+
+
+def _rounded(unix_seconds: float) -> tuple[int, int]:
+    """Return seconds and milliseconds; these are rounded first, which may carry into the next second."""
+    return divmod(round(unix_seconds * 1000), 1000)
 
 
 def _word(peer: str) -> str:

@@ -67,7 +67,7 @@ def _counters(settings: Settings) -> Iterator[str]:
                 yield f"slowed_{prefix}{name}"
     if settings.deny is not None:
         yield "refused_denied"
-    if settings.of_address.connects is not None or settings.of_address.of_input:
+    if settings.of_address.of_clients:
         yield "strikes"
         if settings.of_address.strikes is not None:
             yield "bans"

@@ -70,8 +70,7 @@ class Settings:
     @property
     def limits_nothing(self) -> bool:
         """Whether no limit is set, no network is in `deny`, and no command can ban."""
-        limits = (self.of_address, self.of_network)
-        limited = any(each.connects is not None or each.of_input for each in limits)
+        limited = self.of_address.of_clients or self.of_network.of_clients
         return not limited and self.deny is None and self.state_dir is None
 
 

@@ -33,6 +33,11 @@ class Limits:
         return self.messages is not None or self.bytes is not None
 
     @property
+    def of_clients(self) -> bool:
+        """Whether the connections of a client, or what it sends, are limited."""
+        return self.connects is not None or self.of_input
+
+    @property
     def large_bytes(self) -> int:
         """The size of a message above which the next one may be too late; a very large number without `slow`."""
         return sys.maxsize if self.bytes is None else self.bytes.slow_tokens

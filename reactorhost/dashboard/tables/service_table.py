@@ -87,9 +87,8 @@ def _share(share: float | None) -> str:
 
 
 def _workers(service: ServiceStatus, document: StatusDocument) -> Cell:
-    wanted = document["workers_wanted"]
-    if is_short(service, document):
-        serving = _serving(service, document)
+    wanted, serving = document["workers_wanted"], _serving(service, document)
+    if serving < service["workers"]:
         return f"!{serving}/{service['workers']}", WARN if serving else ALARM
     return (f"{service['workers']}/{wanted}", WARN) if service["workers"] < wanted else str(service["workers"])
 
